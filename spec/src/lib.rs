@@ -1,0 +1,1 @@
+//! Koch crate `spec`.

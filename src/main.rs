@@ -1,0 +1,3 @@
+//! The `koch` command.
+
+fn main() {}
