@@ -1,1 +1,13 @@
-//! Koch crate `spec`.
+//! The contract of Koch: configs, instructions, registers, counters, status codes, pipeline latencies, rounding and
+//! layers. Declared here once; Verilog, the cycle model, the C header and the reference pages follow from it.
+
+pub mod config;
+pub mod isa;
+pub mod layer;
+pub mod regs;
+pub mod requant;
+pub mod rng;
+pub mod timing;
+
+pub use config::{Config, ConfigError, ConfigSpec, Size};
+pub use regs::{Counters, Status};

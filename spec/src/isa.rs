@@ -1,0 +1,501 @@
+//! The instruction set: every instruction is [`INSTRUCTION_BYTES`] bytes, little endian, and is declared here once.
+//!
+//! A program is a sequence of instructions in memory that the fetch engine dispatches, in order, to the queues of
+//! the load, compute and store engines. Engines run ahead of each other until a *token* they need is missing. Four
+//! token counters exist: load→compute, compute→load, compute→store, store→compute. Before it starts, an instruction
+//! pops `pop_prev` tokens from the engine before it (load < compute < store) and `pop_next` from the one after it;
+//! on completion it pushes one token to each side whose `push_` flag is set.
+//!
+//! The sequential reading of a program (each instruction complete before the next starts) must never miss a token;
+//! then no order of events can deadlock, because the oldest unfinished instruction can always proceed.
+
+use std::fmt::{self, Write as _};
+
+/// Bytes of one instruction in memory.
+pub const INSTRUCTION_BYTES: usize = 32;
+/// Programs start at a multiple of this many bytes; the fetch engine reads this much at a time.
+pub const PROGRAM_ALIGN: u32 = 256;
+
+/// How the bits of a field are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Unsigned integer.
+    Unsigned,
+    /// Two's complement integer.
+    Signed,
+    /// A single bit.
+    Flag,
+}
+
+/// One field of an instruction: bits `lsb +: width` of the 256-bit little-endian word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name, the same in Rust, assembly, Verilog and C.
+    pub name: &'static str,
+    /// Least significant bit.
+    pub lsb: u32,
+    /// Width in bits.
+    pub width: u32,
+    /// Interpretation.
+    pub kind: Kind,
+    /// One line for the reference page.
+    pub doc: &'static str,
+}
+
+impl Field {
+    /// Smallest value that the field can hold.
+    pub const fn min(&self) -> i64 {
+        match self.kind {
+            Kind::Signed => -(1 << (self.width - 1)),
+            _ => 0,
+        }
+    }
+
+    /// Largest value that the field can hold.
+    pub const fn max(&self) -> i64 {
+        match self.kind {
+            Kind::Signed => (1 << (self.width - 1)) - 1,
+            _ => (1 << self.width) - 1,
+        }
+    }
+
+    fn get(&self, bytes: &[u8; INSTRUCTION_BYTES]) -> i64 {
+        let mut value = 0i64;
+        for bit in 0..self.width {
+            let at = (self.lsb + bit) as usize;
+            value |= i64::from(bytes[at / 8] >> (at % 8) & 1) << bit;
+        }
+        if self.kind == Kind::Signed && value > self.max() { value - (1 << self.width) } else { value }
+    }
+
+    fn set(&self, bytes: &mut [u8; INSTRUCTION_BYTES], value: i64) -> Result<(), EncodeError> {
+        if value < self.min() || value > self.max() {
+            return Err(EncodeError { field: self.name, value, min: self.min(), max: self.max() });
+        }
+        for bit in 0..self.width {
+            let at = (self.lsb + bit) as usize;
+            bytes[at / 8] |= ((value >> bit & 1) as u8) << (at % 8);
+        }
+        Ok(())
+    }
+}
+
+/// The engine that executes an instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Engine {
+    /// Instruction fetch itself.
+    Fetch,
+    /// Memory to buffers.
+    Load,
+    /// The array and what follows it.
+    Compute,
+    /// Output buffer to memory.
+    Store,
+}
+
+/// One instruction form.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// Mnemonic.
+    pub name: &'static str,
+    /// Value of the opcode field.
+    pub opcode: u32,
+    /// Who executes it.
+    pub engine: Engine,
+    /// What it does.
+    pub doc: &'static str,
+    /// Fields after the opcode, in the order that the assembler prints them.
+    pub fields: &'static [Field],
+}
+
+/// The opcode, at the same place in every instruction. Zero is no instruction, so cleared memory traps.
+pub const OPCODE: Field =
+    Field { name: "opcode", lsb: 0, width: 4, kind: Kind::Unsigned, doc: "Which instruction this is." };
+
+/// A value does not fit its field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodeError {
+    /// Field name.
+    pub field: &'static str,
+    /// Offending value.
+    pub value: i64,
+    /// Smallest legal value.
+    pub min: i64,
+    /// Largest legal value.
+    pub max: i64,
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, value, min, max } = self;
+        write!(
+            f,
+            "instruction field `{field}` = {value} is outside {min}..={max}: split the work into smaller instructions"
+        )
+    }
+}
+
+impl std::error::Error for EncodeError {}
+
+/// Bytes that are no instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeError {
+    /// The opcode found.
+    pub opcode: u32,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = FORMS.iter().map(|f| format!("{} {}", f.opcode, f.name)).collect::<Vec<_>>().join(", ");
+        write!(f, "illegal opcode {}: the opcodes are {known}", self.opcode)
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// Conversion between a Rust field and its bits.
+trait Bits {
+    fn to_bits(self) -> i64;
+    fn from_bits(value: i64) -> Self;
+}
+impl Bits for u32 {
+    fn to_bits(self) -> i64 {
+        i64::from(self)
+    }
+    fn from_bits(value: i64) -> Self {
+        value as u32
+    }
+}
+impl Bits for i32 {
+    fn to_bits(self) -> i64 {
+        i64::from(self)
+    }
+    fn from_bits(value: i64) -> Self {
+        value as i32
+    }
+}
+impl Bits for bool {
+    fn to_bits(self) -> i64 {
+        i64::from(self)
+    }
+    fn from_bits(value: i64) -> Self {
+        value != 0
+    }
+}
+
+const fn kind_of(name: &str) -> Kind {
+    match name.as_bytes()[0] {
+        b'u' => Kind::Unsigned,
+        b'i' => Kind::Signed,
+        _ => Kind::Flag,
+    }
+}
+
+macro_rules! instructions {
+    ($($(#[doc = $doc:literal])* $name:ident $mnemonic:literal = $opcode:literal on $engine:ident {
+        $($(#[doc = $fdoc:literal])* $field:ident: $ty:ident [$lsb:literal +: $width:literal],)*
+    })*) => {
+        $(
+            $(#[doc = $doc])*
+            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+            pub struct $name { $($(#[doc = $fdoc])* pub $field: $ty,)* }
+        )*
+
+        /// An instruction.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Instruction { $($(#[doc = $doc])* $name($name),)* }
+
+        /// Every instruction form, in the order of the opcodes.
+        pub const FORMS: &[Form] = &[$(Form {
+            name: $mnemonic,
+            opcode: $opcode,
+            engine: Engine::$engine,
+            doc: concat!($($doc),*),
+            fields: &[$(Field {
+                name: stringify!($field), lsb: $lsb, width: $width, kind: kind_of(stringify!($ty)),
+                doc: concat!($($fdoc),*),
+            },)*],
+        },)*];
+
+        impl Instruction {
+            /// The form of this instruction.
+            pub fn form(&self) -> &'static Form {
+                let opcode: u32 = match self { $(Self::$name(_) => $opcode,)* };
+                FORMS.iter().find(|f| f.opcode == opcode).expect("every instruction has a form")
+            }
+
+            /// Field values in the order of the form's fields.
+            pub fn values(&self) -> Vec<i64> {
+                match self { $(Self::$name(_i) => vec![$(_i.$field.to_bits(),)*],)* }
+            }
+
+            fn from_values(opcode: u32, values: &[i64]) -> Option<Self> {
+                let mut _values = values.iter().copied();
+                match opcode {
+                    $($opcode => Some(Self::$name($name { $($field: Bits::from_bits(_values.next()?),)* })),)*
+                    _ => None,
+                }
+            }
+        }
+
+        $(impl From<$name> for Instruction {
+            fn from(i: $name) -> Self { Self::$name(i) }
+        })*
+    };
+}
+
+instructions! {
+    /// Copies bytes from memory into a buffer: `runs` runs of `run_bytes` contiguous bytes each, `run_pitch` apart,
+    /// read as one byte stream and laid down as rows of `row_bytes`, `dst_pitch` apart, each row with `pad_left`
+    /// bytes of padding before and `pad_right` after it. It ends with the row in which the stream ends; with
+    /// `runs` = 0 it writes the padding of one row and reads nothing.
+    Load "load" = 1 on Load {
+        /// Tokens from compute to wait for.
+        pop_next: u32[12 +: 8],
+        /// Push a token to compute when the last byte is written.
+        push_next: bool[21 +: 1],
+        /// Destination: 0 input buffer, 1 weight buffer, 2 parameter buffer.
+        buffer: u32[22 +: 2],
+        /// Memory byte address of the first run; a multiple of the operand bytes.
+        src: u32[24 +: 32],
+        /// Bytes of a run; a multiple of the operand bytes, not 0 unless `runs` is.
+        run_bytes: u32[56 +: 24],
+        /// Number of runs.
+        runs: u32[80 +: 16],
+        /// Bytes from one run's start to the next one's.
+        run_pitch: u32[96 +: 24],
+        /// Buffer byte address of the first row (the words of the weight and parameter buffers are padded to a
+        /// power of two of bytes in this address space).
+        dst: u32[120 +: 24],
+        /// Bytes from one row's start to the next one's.
+        dst_pitch: u32[144 +: 20],
+        /// Bytes of a row without its padding; not 0 unless `runs` is.
+        row_bytes: u32[164 +: 20],
+        /// Bytes of padding before each row.
+        pad_left: u32[184 +: 20],
+        /// Bytes of padding after each row.
+        pad_right: u32[204 +: 20],
+        /// Operand that padding is made of (the low bits are used).
+        fill: u32[224 +: 16],
+    }
+    /// Sets what all following tiles share. Waits until the array and the drain are idle.
+    Quant "quant" = 2 on Compute {
+        /// Activations are signed.
+        x_signed: bool[22 +: 1],
+        /// Zero point of the activations.
+        x_zero: i32[24 +: 17],
+        /// Zero point of the outputs.
+        y_zero: i32[41 +: 17],
+        /// Smallest output.
+        y_min: i32[58 +: 17],
+        /// Largest output.
+        y_max: i32[75 +: 17],
+        /// Input buffer addresses at or above this wrap round to 0 (a ring of rows).
+        ring: u32[92 +: 24],
+    }
+    /// Sets the reduction of the following rectangles: `n_ky` × `n_kx` taps, each a segment of contiguous operands
+    /// read in `words` words, the first `longs` of `word_len` operands and the rest of one fewer.
+    Taps "taps" = 3 on Compute {
+        /// The accumulators start from zero (a reduction may be cut over several rectangles of one tile).
+        first: bool[22 +: 1],
+        /// The sums are complete: requantise and write them to the output buffer.
+        last: bool[23 +: 1],
+        /// Kernel rows.
+        n_ky: u32[24 +: 8],
+        /// Segments of a kernel row.
+        n_kx: u32[32 +: 8],
+        /// Input buffer bytes between kernel rows.
+        ky_pitch: u32[40 +: 24],
+        /// Input buffer bytes between segments of a kernel row.
+        kx_pitch: u32[64 +: 20],
+        /// Words of a segment.
+        words: u32[84 +: 12],
+        /// Operands of a long word, at most 16.
+        word_len: u32[96 +: 5],
+        /// Number of long words, 1 to `words`.
+        longs: u32[101 +: 12],
+        /// Weight buffer word of the first operand.
+        w_base: u32[113 +: 20],
+        /// Weight buffer words skipped between segments of a kernel row.
+        w_kx_skip: u32[133 +: 20],
+        /// Weight buffer words skipped between kernel rows.
+        w_ky_skip: u32[153 +: 20],
+        /// Parameter buffer word of the first chunk of channels.
+        p_base: u32[173 +: 16],
+        /// Chunks of `lanes` channels to drain.
+        chunks: u32[189 +: 8],
+    }
+    /// Computes a rectangle of `nx` × `ny` output pixels with the current taps, in raster order, `rows` pixels a
+    /// tile. Tokens are pushed when the rectangle's last tile has been drained.
+    Rect "rect" = 4 on Compute {
+        /// Tokens from load to wait for.
+        pop_prev: u32[4 +: 8],
+        /// Tokens from store to wait for.
+        pop_next: u32[12 +: 8],
+        /// Push a token to load.
+        push_prev: bool[20 +: 1],
+        /// Push a token to store.
+        push_next: bool[21 +: 1],
+        /// The next rectangle continues the last tile of this one.
+        chain: bool[22 +: 1],
+        /// Input buffer address of the first pixel's first tap.
+        in_base: u32[24 +: 24],
+        /// Input buffer bytes between the first taps of neighbouring pixels of a row.
+        in_x: u32[48 +: 20],
+        /// Input buffer bytes between the first taps of neighbouring rows.
+        in_y: u32[68 +: 24],
+        /// Output buffer address of the first pixel, a multiple of `lanes` operands.
+        out_base: u32[92 +: 24],
+        /// Output buffer bytes between pixels.
+        out_x: u32[116 +: 20],
+        /// Output buffer bytes between rows.
+        out_y: u32[136 +: 24],
+        /// Pixels of a row.
+        nx: u32[160 +: 16],
+        /// Rows.
+        ny: u32[176 +: 16],
+    }
+    /// Copies segments of the output buffer to memory: segments of `seg_bytes`, `seg_pitch` apart, read as one byte
+    /// stream and laid down as `runs` runs of `run_bytes` contiguous bytes, `run_pitch` apart.
+    Store "store" = 5 on Store {
+        /// Tokens from compute to wait for.
+        pop_prev: u32[4 +: 8],
+        /// Push a token to compute when the last byte has left the output buffer.
+        push_prev: bool[20 +: 1],
+        /// Output buffer address of the first segment.
+        src: u32[24 +: 24],
+        /// Bytes of a segment; not 0.
+        seg_bytes: u32[48 +: 20],
+        /// Bytes from one segment's start to the next one's.
+        seg_pitch: u32[68 +: 20],
+        /// Memory byte address of the first run; a multiple of the operand bytes.
+        dst: u32[88 +: 32],
+        /// Bytes of a run; not 0.
+        run_bytes: u32[120 +: 24],
+        /// Number of runs; not 0.
+        runs: u32[144 +: 16],
+        /// Bytes from one run's start to the next one's.
+        run_pitch: u32[160 +: 24],
+    }
+    /// Ends the program: the run is done when every engine is idle and every write is acknowledged.
+    End "end" = 6 on Fetch {
+    }
+}
+
+/// The form with this mnemonic. Panics if there is none, which a test rules out for all callers.
+pub fn form(name: &str) -> &'static Form {
+    FORMS.iter().find(|f| f.name == name).unwrap_or_else(|| panic!("no instruction form `{name}`"))
+}
+
+impl Instruction {
+    /// The memory image, or the first field whose value does not fit.
+    pub fn encode(&self) -> Result<[u8; INSTRUCTION_BYTES], EncodeError> {
+        let form = self.form();
+        let mut bytes = [0; INSTRUCTION_BYTES];
+        OPCODE.set(&mut bytes, i64::from(form.opcode))?;
+        for (field, value) in form.fields.iter().zip(self.values()) {
+            field.set(&mut bytes, value)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Reads a memory image. Bits that belong to no field are ignored, as the hardware ignores them.
+    pub fn decode(bytes: &[u8; INSTRUCTION_BYTES]) -> Result<Self, DecodeError> {
+        let opcode = OPCODE.get(bytes) as u32;
+        let form = FORMS.iter().find(|f| f.opcode == opcode).ok_or(DecodeError { opcode })?;
+        let values: Vec<i64> = form.fields.iter().map(|f| f.get(bytes)).collect();
+        Self::from_values(opcode, &values).ok_or(DecodeError { opcode })
+    }
+
+    /// Why the fetch engine refuses this instruction, if it does: a count that must not be zero, or a memory
+    /// address, run or row that is no multiple of `operand_bytes`. RTL and cycle model make the same checks.
+    pub fn fault(&self, operand_bytes: u32) -> Option<crate::Status> {
+        let odd = |values: &[u32]| values.iter().any(|v| v % operand_bytes != 0);
+        let zero = |values: &[u32]| values.contains(&0);
+        let (empty, misaligned) = match self {
+            Self::Load(i) => (
+                i.runs != 0 && zero(&[i.run_bytes, i.row_bytes]) || i.buffer == 3,
+                odd(&[i.src, i.run_bytes, i.run_pitch, i.dst, i.row_bytes]),
+            ),
+            Self::Taps(i) => (
+                zero(&[i.n_ky, i.n_kx, i.words, i.word_len, i.longs, i.chunks])
+                    || i.word_len > 16
+                    || i.longs > i.words
+                    || (i.word_len == 1 && i.longs != i.words),
+                false,
+            ),
+            Self::Rect(i) => (
+                zero(&[i.nx, i.ny]) || i.chain && (i.push_prev || i.push_next),
+                odd(&[i.in_base, i.out_base]),
+            ),
+            Self::Store(i) => (
+                zero(&[i.seg_bytes, i.run_bytes, i.runs]),
+                odd(&[i.src, i.seg_bytes, i.dst, i.run_bytes, i.run_pitch]),
+            ),
+            Self::Quant(_) | Self::End(_) => (false, false),
+        };
+        if empty {
+            Some(crate::Status::BadField)
+        } else if misaligned {
+            Some(crate::Status::Misaligned)
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Instruction {
+    /// Assembly: the mnemonic and `field=value` for every field that is not zero.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let form = self.form();
+        let mut text = form.name.to_owned();
+        for (field, value) in form.fields.iter().zip(self.values()) {
+            if value != 0 {
+                write!(text, " {}={value}", field.name)?;
+            }
+        }
+        f.pad(&text)
+    }
+}
+
+/// Assembly text that is no instruction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AsmError(String);
+
+impl fmt::Display for AsmError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for AsmError {}
+
+impl std::str::FromStr for Instruction {
+    type Err = AsmError;
+
+    /// Reads what `Display` prints; omitted fields are zero.
+    fn from_str(text: &str) -> Result<Self, AsmError> {
+        let mut words = text.split_whitespace();
+        let mnemonic = words.next().unwrap_or("");
+        let form = FORMS.iter().find(|f| f.name == mnemonic).ok_or_else(|| {
+            let known = FORMS.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
+            AsmError(format!("unknown instruction `{mnemonic}`: use one of {known}"))
+        })?;
+        let mut values = vec![0; form.fields.len()];
+        for word in words {
+            let (name, value) = word
+                .split_once('=')
+                .ok_or_else(|| AsmError(format!("`{word}` in `{text}` is not of the form field=value")))?;
+            let at = form.fields.iter().position(|f| f.name == name).ok_or_else(|| {
+                let known = form.fields.iter().map(|f| f.name).collect::<Vec<_>>().join(", ");
+                AsmError(format!("`{mnemonic}` has no field `{name}`: its fields are {known}"))
+            })?;
+            let field = &form.fields[at];
+            values[at] =
+                value.parse().ok().filter(|v| (field.min()..=field.max()).contains(v)).ok_or_else(|| {
+                    AsmError(format!("`{name}={value}`: {name} takes {}..={}", field.min(), field.max()))
+                })?;
+        }
+        Self::from_values(form.opcode, &values).ok_or_else(|| AsmError(format!("cannot build `{text}`")))
+    }
+}
