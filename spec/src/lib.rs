@@ -4,10 +4,14 @@
 pub mod config;
 pub mod isa;
 pub mod layer;
+pub mod memory;
+pub mod program;
 pub mod regs;
 pub mod requant;
 pub mod rng;
 pub mod timing;
 
 pub use config::{Config, ConfigError, ConfigSpec, Size};
+pub use memory::MemorySpec;
+pub use program::{Program, Run, Segment};
 pub use regs::{Counters, Status};
