@@ -99,10 +99,10 @@ finish_verilator() {
     -e 's|^PYTHON3 = .*|PYTHON3 = /usr/bin/python3|' \
     -e 's|^(CFG_WITH_[A-Z]+) = .*|\1 = no|' \
     -e 's|^CFG_CXXFLAGS_PROFILE = .*|CFG_CXXFLAGS_PROFILE = -pg|' \
-    -e 's|^CFG_CXXFLAGS_STD = .*|CFG_CXXFLAGS_STD = -std=gnu++20|' \
+    -e 's|^CFG_CXXFLAGS_STD = .*|CFG_CXXFLAGS_STD = -std=gnu++17|' \
     -e 's|^CFG_CXXFLAGS_STD_NEWEST = .*|CFG_CXXFLAGS_STD_NEWEST = -std=gnu++20|' \
     -e "s|^CFG_CXXFLAGS_NO_UNUSED = .*|CFG_CXXFLAGS_NO_UNUSED = $quiet|" \
-    -e 's|^CFG_CXXFLAGS_COROUTINES = .*|CFG_CXXFLAGS_COROUTINES = -fcoroutines|' \
+    -e 's|^CFG_CXXFLAGS_COROUTINES = .*|CFG_CXXFLAGS_COROUTINES = -std=gnu++20 -fcoroutines|' \
     -e 's|^CFG_CXXFLAGS_PCH_I = .*|CFG_CXXFLAGS_PCH_I = -include|' \
     -e 's|^CFG_LDLIBS_THREADS = .*|CFG_LDLIBS_THREADS = -pthread|' \
     "$package/include/verilated.mk"

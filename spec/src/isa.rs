@@ -408,8 +408,9 @@ impl Instruction {
     }
 
     /// Why the fetch engine refuses this instruction, if it does: a count that must not be zero, or a memory
-    /// address, run or row that is no multiple of `operand_bytes`. RTL and cycle model make the same checks.
-    pub fn fault(&self, operand_bytes: u32) -> Option<crate::Status> {
+    /// address, run or row that is no multiple of the operand bytes. RTL and cycle model make the same checks.
+    pub fn fault(&self, config: &crate::Config) -> Option<crate::Status> {
+        let operand_bytes = config.operand_bytes();
         let odd = |values: &[u32]| values.iter().any(|v| v % operand_bytes != 0);
         let zero = |values: &[u32]| values.contains(&0);
         let (empty, misaligned) = match self {
@@ -419,7 +420,8 @@ impl Instruction {
             ),
             Self::Taps(i) => (
                 zero(&[i.n_ky, i.n_kx, i.words, i.word_len, i.longs, i.chunks])
-                    || i.word_len > 16
+                    || i.word_len > crate::config::WORD
+                    || i.chunks > config.chunks()
                     || i.longs > i.words
                     || (i.word_len == 1 && i.longs != i.words),
                 false,

@@ -5,8 +5,8 @@
 //!   cycle `a + 1`.
 //! * In a cycle in which the port is free, it takes the ready burst that has been ready longest (a read before a
 //!   write when they tie); reads among themselves and writes among themselves stay in order. Its first beat may pass
-//!   in that same cycle. The port is free again in the cycle after the burst's last beat.
-//! * Beats of a burst pass at least `bus_bytes / bytes_per_cycle` cycles apart.
+//!   in that same cycle. Beats pass at least one *interval*, `bus_bytes / bytes_per_cycle` cycles, apart; the
+//!   port is free again one interval after the burst's last beat.
 //! * A write's response is ready `latency` cycles after its last beat.
 //! * AR and AW are accepted only while fewer than `outstanding` read (or write) bursts are unfinished: accepted in an
 //!   earlier cycle, last read beat or write response not passed in an earlier cycle.
