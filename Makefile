@@ -1,0 +1,33 @@
+# Everything here is a thin call: scripts/ and the `koch` command do the work.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench bless fuzz
+
+KOCH := cargo run --release --quiet --bin koch --
+N ?= 2000
+SEED ?= 1
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install what the project needs (Debian 12)
+	@scripts/setup.sh
+
+demo: setup ## Run the demonstration
+	$(KOCH) demo
+
+test: setup check ## Checks, then every test
+	cargo test --workspace --release
+
+check: ## Formatting, lints and documentation, warnings denied
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+bench: setup ## Measure speed
+	$(KOCH) bench
+
+bless: setup ## Write the test snapshots anew
+	KOCH_BLESS=1 cargo test --workspace --release
+
+fuzz: setup ## Random layers and configs on every machine: N=2000 SEED=1
+	$(KOCH) fuzz --count $(N) --seed $(SEED)
