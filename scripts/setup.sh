@@ -39,6 +39,7 @@ packages=(
   'zlib1g-dev 1:1.2.13*' # Verilator's FST writer
 )
 
+# shellcheck disable=SC2053 # the right-hand side of == is a glob on purpose
 debian_packages() {
   local installed missing=() entry name want have
   installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' "${packages[@]%% *}" 2> /dev/null || true)
@@ -47,7 +48,7 @@ debian_packages() {
     have=$(awk -v name="$name" '$1 == "ii" && $2 == name { print $3; exit }' <<< "$installed")
     if [[ -z $have ]]; then
       missing+=("$name")
-    elif [[ $have != $want ]]; then # $want is a glob
+    elif ! [[ $have == $want ]]; then # $want is a glob
       echo "setup: $name is $have; the project is tested with $want" >&2
     fi
   done
