@@ -1,1 +1,231 @@
-//! Koch crate `cyclemodel`.
+//! The exact cycle model: what cycle counter and every other counter of the RTL will read after a program, for any
+//! config and any memory behaviour. It advances by events (bursts, instructions, tiles), never cycle by cycle.
+//!
+//! Conventions: cycle 0 is the first in which the accelerator is busy. A *time* is the first cycle in which
+//! something holds; what a register takes over in cycle `t` is visible from `t + 1`. [`NEVER`] stands for "not
+//! known yet". The file names are those of the RTL modules in crate `hdl`.
+
+mod compute;
+mod fetch;
+mod load;
+mod memory;
+mod store;
+
+use compute::Compute;
+use fetch::Fetch;
+use load::{Requester, Writer};
+use memory::Memory;
+use spec::{Config, Counters, MemorySpec, Program, Run, Status, isa::Engine, memory::MemoryError};
+use store::Store;
+
+/// A cycle, counted from the start of the run.
+type Time = u64;
+
+/// Later than everything: not known yet.
+const NEVER: Time = Time::MAX;
+
+/// One direction of dependence tokens between two engines.
+#[derive(Default)]
+struct Tokens {
+    /// When each token can be popped, in the order of the pushes.
+    visible: Vec<Time>,
+    popped: usize,
+}
+
+impl Tokens {
+    /// A push in cycle `t`.
+    fn push(&mut self, t: Time) {
+        self.visible.push(t + 1);
+    }
+
+    /// The first cycle in which `count` tokens can be popped.
+    fn available(&self, count: u32) -> Time {
+        match count as usize {
+            0 => 0,
+            n => self.visible.get(self.popped + n - 1).copied().unwrap_or(NEVER),
+        }
+    }
+
+    fn pop(&mut self, count: u32) {
+        self.popped += count as usize;
+    }
+
+    /// Whether the counter in the RTL would be over its 16 bits.
+    fn overflow(&self) -> bool {
+        self.visible.len() - self.popped > usize::from(u16::MAX)
+    }
+}
+
+/// The queue in front of an engine.
+struct Queue<I> {
+    /// Instructions with the cycle from which the engine sees them.
+    entries: std::collections::VecDeque<(Time, I)>,
+    pops: Vec<Time>,
+    depth: usize,
+}
+
+impl<I: Copy> Queue<I> {
+    fn new(depth: u32) -> Self {
+        Self { entries: Default::default(), pops: Vec::new(), depth: depth as usize }
+    }
+
+    fn push(&mut self, t: Time, instruction: I) {
+        self.entries.push_back((t + 1, instruction));
+    }
+
+    /// The first cycle in which there is room for the next push.
+    fn room(&self) -> Time {
+        let pushed = self.pops.len() + self.entries.len();
+        match pushed.checked_sub(self.depth) {
+            None => 0,
+            Some(k) => self.pops.get(k).map_or(NEVER, |t| t + 1),
+        }
+    }
+
+    fn head(&self) -> Option<(Time, I)> {
+        self.entries.front().copied()
+    }
+
+    fn pop(&mut self, t: Time) {
+        self.entries.pop_front();
+        self.pops.push(t);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+/// The first error of a run.
+#[derive(Default)]
+struct Fault(Option<(Time, Status)>);
+
+impl Fault {
+    fn raise(&mut self, t: Time, status: Status) {
+        if self.0.is_none_or(|(first, _)| t < first) {
+            self.0 = Some((t, status));
+        }
+    }
+}
+
+/// What the components share.
+struct Shared<'a> {
+    config: &'a Config,
+    counters: Counters,
+    fault: Fault,
+    load_to_compute: Tokens,
+    compute_to_load: Tokens,
+    compute_to_store: Tokens,
+    store_to_compute: Tokens,
+}
+
+/// The events, in the order in which those of one cycle are handled.
+#[derive(Clone, Copy, PartialEq)]
+enum Event {
+    AcceptRead,
+    AcceptWrite,
+    Port,
+    GrantFetch,
+    GrantLoad,
+    Dispatch,
+    PopLoad,
+    Compute,
+    PopStore,
+    Gather,
+}
+
+/// Predicts one run of `program`.
+pub fn run(config: &Config, program: &Program, memory: &MemorySpec) -> Result<Run, MemoryError> {
+    memory.check(config.bus_bytes())?;
+    let mut shared = Shared {
+        config,
+        counters: Counters::default(),
+        fault: Fault::default(),
+        load_to_compute: Tokens::default(),
+        compute_to_load: Tokens::default(),
+        compute_to_store: Tokens::default(),
+        store_to_compute: Tokens::default(),
+    };
+    let mut fetch = Fetch::new(config, program, &mut shared.fault);
+    let mut requester = Requester::new(config);
+    let mut writer = Writer::new(config);
+    let mut compute = Compute::new(config);
+    let mut store = Store::new(config);
+    let mut bus = Memory::new(config, memory);
+
+    loop {
+        let slot = bus.grant_time();
+        let events = [
+            (bus.accept_read_time(), Event::AcceptRead),
+            (bus.accept_write_time(&store), Event::AcceptWrite),
+            (bus.port_time(), Event::Port),
+            (fetch.request_time().max(slot), Event::GrantFetch),
+            (requester.request_time().max(slot), Event::GrantLoad),
+            (fetch.dispatch_time(&requester.queue, &compute.queue, &store.queue), Event::Dispatch),
+            (requester.pop_time(&shared, &writer), Event::PopLoad),
+            (compute.pop_time(&shared), Event::Compute),
+            (store.pop_time(&shared), Event::PopStore),
+            (store.gather_time(), Event::Gather),
+        ];
+        let mut next = events[0];
+        for event in events {
+            if event.0 < next.0 {
+                next = event;
+            }
+        }
+        let (t, event) = next;
+        if let Some((first, status)) = shared.fault.0
+            && first <= t
+        {
+            return Ok(stopped(shared.counters, first + 1, status));
+        }
+        if t == NEVER {
+            break;
+        }
+        match event {
+            Event::AcceptRead => bus.accept_read(t),
+            Event::AcceptWrite => {
+                bus.accept_write(t, &mut store);
+            }
+            Event::Port => bus.serve(t, &mut fetch, &mut writer, &mut store, &mut shared),
+            Event::GrantFetch => bus.grant(t, fetch.grant(t)),
+            Event::GrantLoad => bus.grant(t, requester.grant(t)),
+            Event::Dispatch => {
+                match fetch.dispatch(t, config, &mut shared.fault) {
+                    Some(spec::isa::Instruction::Load(i)) => requester.queue.push(t, i),
+                    Some(spec::isa::Instruction::Store(i)) => store.queue.push(t, i),
+                    Some(i) if i.form().engine == Engine::Compute => compute.queue.push(t, i),
+                    _ => {}
+                };
+            }
+            Event::PopLoad => requester.pop(t, &mut shared, &mut writer),
+            Event::Compute => compute.execute(t, &mut shared),
+            Event::PopStore => store.pop(t, &mut shared),
+            Event::Gather => store.gather(t, &mut shared),
+        }
+    }
+
+    // Nothing can happen any more: the accelerator is quiet from the cycle in which the last change is visible.
+    let quiet = [
+        fetch.quiet_from(),
+        requester.quiet_from(),
+        writer.quiet_from(),
+        compute.quiet_from(),
+        store.quiet_from(),
+        bus.quiet_from(),
+    ];
+    let last = quiet.into_iter().fold(0, Time::max);
+    let done =
+        fetch.ended() && requester.queue.is_empty() && compute.queue.is_empty() && store.queue.is_empty();
+    if !done {
+        return Ok(stopped(shared.counters, last + 1, Status::Deadlock));
+    }
+    compute.finish(last + 1, fetch.ended_from(), &mut shared.counters);
+    shared.counters.cycles = last + 1;
+    Ok(Run { status: Status::Ok, counters: shared.counters, output: None })
+}
+
+/// A run that an error stopped: its counters are those of the cycle in which the error was seen, or later.
+fn stopped(counters: Counters, cycles: Time, status: Status) -> Run {
+    Run { status, counters: Counters { cycles, ..counters }, output: None }
+}

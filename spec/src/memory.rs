@@ -88,7 +88,7 @@ impl MemorySpec {
             return error(format!("stall per cent {}: must be 0..=90; lower it", self.stall_percent));
         }
         match self.bytes_per_cycle {
-            Some(bytes) if bytes == 0 || bus_bytes % bytes != 0 => error(format!(
+            Some(bytes) if bytes == 0 || !bus_bytes.is_multiple_of(bytes) => error(format!(
                 "bytes per cycle {bytes}: must divide the bus width of {bus_bytes} bytes; use a power of two up to it"
             )),
             _ => Ok(()),

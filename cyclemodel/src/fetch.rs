@@ -1,0 +1,139 @@
+//! Instruction fetch: reads the program in batches and dispatches it, in order, to the engines' queues.
+
+use crate::memory::{Burst, Client};
+use crate::{Fault, NEVER, Queue, Time};
+use spec::isa::{self, Engine, INSTRUCTION_BYTES, Instruction};
+use spec::{Config, Program, Status, timing};
+
+/// Instructions that the fetch buffer holds.
+const BUFFER: usize = 16;
+
+pub(crate) struct Fetch<'a> {
+    program: &'a Program,
+    bus_bytes: usize,
+    batch: usize,
+    requested: usize,
+    /// Earliest cycle of the next request.
+    free: Time,
+    /// Bytes that have arrived, in all.
+    arrived_bytes: usize,
+    /// From when each instruction can be dispatched.
+    arrived: Vec<Time>,
+    /// When each instruction was dispatched.
+    dispatched: Vec<Time>,
+    ended: Option<Time>,
+}
+
+impl<'a> Fetch<'a> {
+    pub fn new(config: &Config, program: &'a Program, fault: &mut Fault) -> Self {
+        if !program.base.is_multiple_of(isa::PROGRAM_ALIGN) {
+            fault.raise(0, Status::Misaligned);
+        } else if program.is_empty() {
+            fault.raise(0, Status::Truncated);
+        }
+        Self {
+            program,
+            bus_bytes: config.bus_bytes() as usize,
+            batch: timing::fetch_batch(config) as usize,
+            requested: 0,
+            free: 0,
+            arrived_bytes: 0,
+            arrived: Vec::new(),
+            dispatched: Vec::new(),
+            ended: None,
+        }
+    }
+
+    pub fn request_time(&self) -> Time {
+        if self.ended.is_some() || self.requested >= self.program.len() as usize {
+            return NEVER;
+        }
+        // Room for a whole batch: `dispatched >= requested + batch - BUFFER`.
+        match (self.requested + self.batch).checked_sub(BUFFER + 1) {
+            None => self.free,
+            Some(k) => self.dispatched.get(k).map_or(NEVER, |t| self.free.max(t + 1)),
+        }
+    }
+
+    pub fn grant(&mut self, t: Time) -> Burst {
+        let count = self.batch.min(self.program.len() as usize - self.requested);
+        let address = u64::from(self.program.base) + (self.requested * INSTRUCTION_BYTES) as u64;
+        self.requested += count;
+        self.free = t + 1;
+        let beats = (count * INSTRUCTION_BYTES).div_ceil(self.bus_bytes);
+        Burst { client: Client::Fetch, address, beats: beats as u32 }
+    }
+
+    /// A beat passes in cycle `t`.
+    pub fn beat(&mut self, t: Time) {
+        self.arrived_bytes += self.bus_bytes;
+        while self.arrived.len() < self.arrived_bytes / INSTRUCTION_BYTES {
+            self.arrived.push(t + 1);
+        }
+    }
+
+    fn next(&self) -> Option<(Time, Result<Instruction, isa::DecodeError>)> {
+        let k = self.dispatched.len();
+        let bytes = self.program.code.as_chunks::<INSTRUCTION_BYTES>().0.get(k)?;
+        Some((*self.arrived.get(k)?, Instruction::decode(bytes)))
+    }
+
+    pub fn dispatch_time<L: Copy, C: Copy, S: Copy>(
+        &self,
+        load: &Queue<L>,
+        compute: &Queue<C>,
+        store: &Queue<S>,
+    ) -> Time {
+        if self.ended.is_some() {
+            return NEVER;
+        }
+        let after = self.dispatched.last().map_or(0, |t| t + 1);
+        if self.dispatched.len() == self.program.len() as usize {
+            return after; // truncated
+        }
+        match self.next() {
+            None => NEVER,
+            Some((arrived, Err(_))) => arrived.max(after),
+            Some((arrived, Ok(i))) => {
+                let room = match i.form().engine {
+                    Engine::Fetch => 0,
+                    Engine::Load => load.room(),
+                    Engine::Compute => compute.room(),
+                    Engine::Store => store.room(),
+                };
+                arrived.max(after).max(room)
+            }
+        }
+    }
+
+    /// Dispatches the next instruction in cycle `t`.
+    pub fn dispatch(&mut self, t: Time, config: &Config, fault: &mut Fault) -> Option<Instruction> {
+        match self.next() {
+            None => fault.raise(t, Status::Truncated),
+            Some((_, Err(_))) => fault.raise(t, Status::IllegalInstruction),
+            Some((_, Ok(i))) => {
+                self.dispatched.push(t);
+                if let Some(status) = i.fault(config) {
+                    fault.raise(t, status);
+                } else if let Instruction::End(_) = i {
+                    self.ended = Some(t + 1);
+                }
+                return Some(i);
+            }
+        }
+        None
+    }
+
+    pub fn ended(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// From when the end of the program is known.
+    pub fn ended_from(&self) -> Time {
+        self.ended.unwrap_or(NEVER)
+    }
+
+    pub fn quiet_from(&self) -> Time {
+        self.dispatched.last().map_or(0, |t| t + 1).max(self.arrived.last().copied().unwrap_or(0))
+    }
+}

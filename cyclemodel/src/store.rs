@@ -1,0 +1,138 @@
+//! The store engine: gathers a burst's beats from the output buffer into one of two slots, then sends the slot.
+
+use crate::load::Runs;
+use crate::memory::WriteBurst;
+use crate::{NEVER, Queue, Shared, Time};
+use spec::{Config, Status, config, isa};
+use std::collections::VecDeque;
+
+/// Cycles from the issue of a slot's last output buffer read to the cycle in which the slot can be sent.
+const GATHER_LATENCY: Time = 4;
+/// Burst slots.
+const SLOTS: usize = 2;
+
+pub(crate) struct Store<'a> {
+    config: &'a Config,
+    pub queue: Queue<isa::Store>,
+    store: isa::Store,
+    runs: Runs,
+    seg_left: u32,
+    seg_start: u32,
+    address: u32,
+    /// When the gatherer next looks at its queue, or can start its next burst.
+    ready: Time,
+    /// Bursts gathered.
+    gathered: usize,
+    /// When the last beat of each burst was sent.
+    sent: Vec<Time>,
+    /// Gathered bursts whose address is yet to be sent, with the time from which it can be.
+    pending: VecDeque<(Time, WriteBurst)>,
+    /// From when the address channel is free.
+    address_free: Time,
+}
+
+impl<'a> Store<'a> {
+    pub fn new(config: &'a Config) -> Self {
+        Self {
+            config,
+            queue: Queue::new(config::QUEUE_DEPTH),
+            store: isa::Store::default(),
+            runs: Runs::default(),
+            seg_left: 0,
+            seg_start: 0,
+            address: 0,
+            ready: 0,
+            gathered: 0,
+            sent: Vec::new(),
+            pending: VecDeque::new(),
+            address_free: 0,
+        }
+    }
+
+    pub fn pop_time(&self, shared: &Shared) -> Time {
+        match self.queue.head() {
+            Some((visible, store)) if self.runs.runs == 0 => {
+                self.ready.max(visible).max(shared.compute_to_store.available(store.pop_prev))
+            }
+            _ => NEVER,
+        }
+    }
+
+    pub fn pop(&mut self, t: Time, shared: &mut Shared) {
+        let Some((_, store)) = self.queue.head() else { return };
+        self.queue.pop(t);
+        shared.compute_to_store.pop(store.pop_prev);
+        self.store = store;
+        self.runs = Runs::new(store.dst, store.run_bytes, store.runs, store.run_pitch);
+        self.seg_left = store.seg_bytes;
+        self.seg_start = store.src;
+        self.address = store.src;
+        // One cycle to work out the first burst.
+        self.ready = t + 2;
+    }
+
+    pub fn gather_time(&self) -> Time {
+        if self.runs.runs == 0 {
+            return NEVER;
+        }
+        match self.gathered.checked_sub(SLOTS) {
+            None => self.ready,
+            Some(k) => self.sent.get(k).map_or(NEVER, |t| self.ready.max(t + 1)),
+        }
+    }
+
+    /// Gathers one burst, the first piece in cycle `t`.
+    pub fn gather(&mut self, t: Time, shared: &mut Shared) {
+        let bus = self.config.bus_bytes();
+        let stride = self.config.obuf_stride();
+        let start = self.runs.lane(bus);
+        let (address, beats, bytes) = self.runs.next(self.config);
+        let (mut left, mut lane, mut pieces) = (bytes as u32, start, 0);
+        while left > 0 {
+            let n = left.min(self.seg_left).min(bus - lane).min(stride - self.address % stride);
+            left -= n;
+            lane = (lane + n) % bus;
+            self.seg_left -= n;
+            self.address = self.address.wrapping_add(n) & 0xff_ffff;
+            if self.seg_left == 0 {
+                self.seg_left = self.store.seg_bytes;
+                self.seg_start = self.seg_start.wrapping_add(self.store.seg_pitch) & 0xff_ffff;
+                self.address = self.seg_start;
+            }
+            pieces += 1;
+        }
+        let last = t + pieces - 1;
+        self.gathered += 1;
+        self.pending.push_back((last + GATHER_LATENCY, WriteBurst { address, beats }));
+        if self.runs.runs == 0 {
+            self.ready = last + 1;
+            if self.store.push_prev {
+                shared.store_to_compute.push(last);
+                if shared.store_to_compute.overflow() {
+                    shared.fault.raise(last, Status::TokenOverflow);
+                }
+            }
+        } else {
+            self.ready = last + 2;
+        }
+    }
+
+    /// From when the next burst's address is on the bus.
+    pub fn address_time(&self) -> Time {
+        self.pending.front().map_or(NEVER, |(t, _)| self.address_free.max(*t))
+    }
+
+    pub fn accept_address(&mut self, t: Time) -> Option<WriteBurst> {
+        self.address_free = t + 1;
+        self.pending.pop_front().map(|(_, burst)| burst)
+    }
+
+    /// The last beat of the oldest burst passed in cycle `t`.
+    pub fn sent(&mut self, t: Time) {
+        self.sent.push(t);
+    }
+
+    pub fn quiet_from(&self) -> Time {
+        self.ready
+    }
+}
