@@ -1,1 +1,3 @@
-//! Koch crate `hdl`.
+//! Koch's RTL generator: one Rust file per Verilog module, with the same name.
+
+pub mod verilog;
