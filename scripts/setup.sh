@@ -45,7 +45,7 @@ debian_packages() {
   installed=$(dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' "${packages[@]%% *}" 2> /dev/null || true)
   for entry in "${packages[@]}"; do
     read -r name want <<< "$entry"
-    have=$(awk -v name="$name" '$1 == "ii" && $2 == name { print $3; exit }' <<< "$installed")
+    have=$(awk -v name="$name" '$1 ~ /^.i$/ && $2 == name { print $3; exit }' <<< "$installed")
     if [[ -z $have ]]; then
       missing+=("$name")
     elif ! [[ $have == $want ]]; then # $want is a glob
