@@ -1,1 +1,5 @@
 //! Koch crate `compiler`.
+
+pub mod interpret;
+pub mod npy;
+pub mod onnx;

@@ -106,3 +106,26 @@ proptest! {
         }
     }
 }
+
+/// Random data is worth comparing: outputs spread over their range, and few are clipped.
+#[test]
+fn random_outputs_spread() {
+    for text in [
+        "conv cin=16 h=14 w=14 cout=32 k=3 pad=1",
+        "fc in=256 out=512 relu",
+        "conv cin=3 h=32 w=32 cout=16 k=7 stride=2",
+    ] {
+        let layer: Layer = text.parse().unwrap();
+        for seed in 0..8 {
+            let data = LayerData::random(&layer, 8, seed).unwrap();
+            let output = reference::conv(&layer, &data);
+            let (lo, hi) = (data.quant.y_min, data.quant.y_max);
+            let clipped = output.iter().filter(|&&y| y == lo || y == hi).count() as f64 / output.len() as f64;
+            let seen = (lo..=hi).filter(|y| output.contains(y)).count() as f64 / f64::from(hi - lo + 1);
+            assert!(
+                clipped < 0.3 && seen > 0.5,
+                "`{text}` seed {seed}: {clipped:.2} clipped, {seen:.2} seen"
+            );
+        }
+    }
+}
