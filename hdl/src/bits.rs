@@ -120,7 +120,7 @@ impl<const N: usize> Bits<N> {
 /// `M` low bits of `x`, zero-extended when `M` is larger.
 #[inline]
 pub fn bit_cast<const M: usize, const N: usize>(x: Bits<N>) -> Bits<M> {
-    Bits(x.0).masked()
+    Bits::from_limbs(&x.0)
 }
 
 /// A constant.

@@ -121,8 +121,8 @@ pub fn id(name: impl Into<String>) -> Expr {
 }
 
 /// A sized literal.
-pub fn lit(width: u32, value: impl Into<u128>) -> Expr {
-    Expr::Lit { width, value: value.into() }
+pub fn lit(width: u32, value: u128) -> Expr {
+    Expr::Lit { width, value }
 }
 
 /// A plain number, for constant contexts.

@@ -196,7 +196,9 @@ fn packed(width: &Expr) -> String {
     match width {
         Expr::Num(1) => String::new(),
         Expr::Num(n) => format!("[{}:0]", n - 1),
-        Expr::Binary(BinaryOp::Add | BinaryOp::Sub, ..) | Expr::Cond(..) => format!("[({})-1:0]", Tight(width)),
+        Expr::Binary(BinaryOp::Add | BinaryOp::Sub, ..) | Expr::Cond(..) => {
+            format!("[({})-1:0]", Tight(width))
+        }
         e => format!("[{}-1:0]", Tight(e)),
     }
 }
@@ -325,12 +327,22 @@ impl Writer {
 
     fn body(&mut self, body: &Body) {
         let mut before: Option<&Item> = None;
-        for item in &body.items {
+        let mut items = body.items.iter().peekable();
+        while let Some(item) = items.next() {
             if before.is_some_and(|b| separated(b, item)) {
                 self.line("");
             }
-            self.item(item);
             before = Some(item);
+            if let (Item::Net(d), Some(Item::Net(q))) = (item, items.peek())
+                && register_pair(d, q)
+            {
+                let range = packed(&d.width);
+                let gap = if range.is_empty() { "" } else { " " };
+                self.line(format!("logic {range}{gap}{}, {};", d.name, q.name));
+                before = items.next();
+                continue;
+            }
+            self.item(item);
         }
     }
 
@@ -503,6 +515,13 @@ fn separated(before: &Item, item: &Item) -> bool {
         _ => 0,
     };
     group(before) == 0 || group(before) != group(item)
+}
+
+/// `x_d` and `x_q` of one type share a line.
+fn register_pair(d: &Net, q: &Net) -> bool {
+    let plain = |n: &Net| n.dims.is_empty() && n.attrs.is_empty() && !n.signed;
+    let stem = d.name.strip_suffix("_d");
+    stem.is_some() && stem == q.name.strip_suffix("_q") && plain(d) && plain(q) && d.width == q.width
 }
 
 /// Splits an expression at its outer operators.

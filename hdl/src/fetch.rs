@@ -1,0 +1,163 @@
+//! `koch_fetch`.
+
+use crate::prelude::*;
+use spec::isa::{INSTRUCTION_BYTES, form};
+use spec::{Status, timing};
+
+/// Instructions that the fetch buffer holds.
+pub const BUFFER: u32 = 16;
+
+leaf! {
+    /// Instruction fetch: reads the program in batches into a buffer and dispatches it, in order, to the queues.
+    Fetch = "koch_fetch", latency "An instruction can be dispatched in the cycle after its last byte arrives.", for config;
+    in {
+        clear: Bit,
+        busy: Bit,
+        halt: Bit,
+        program: Bits<32>,
+        instructions: Bits<32>,
+        request_ready: Bit,
+        /// A beat of the program passes.
+        beat: Bit,
+        opcode: Bits<4>,
+        /// What is wrong with the instruction at the head of the buffer.
+        fault: Bits<4>,
+        load_full: Bit,
+        compute_full: Bit,
+        store_full: Bit,
+    }
+    out {
+        request_valid: Bit,
+        request_address: Bits<32>,
+        request_beats: Bits<8>,
+        /// Where in the buffer the next beat goes.
+        write_index: Bits<8>,
+        /// The instruction at the head of the buffer.
+        read_index: Bits<4>,
+        load_push: Bit,
+        compute_push: Bit,
+        store_push: Bit,
+        /// The end of the program has been dispatched.
+        ended: Bit,
+        /// Nothing can happen here unless a queue is popped.
+        quiet: Bit,
+        status: Bits<4>,
+    }
+    reg {
+        requested: Bits<32>,
+        arrived: Bits<32>,
+        dispatched: Bits<32>,
+        index: Bits<8>,
+        end: Bit,
+    }
+    wire {
+        left: Bits<32>,
+        count: Bits<32>,
+        active: Bit,
+        head: Bit,
+        truncated: Bit,
+        is_load: Bit,
+        is_compute: Bit,
+        is_store: Bit,
+        is_end: Bit,
+        full: Bit,
+        go: Bit,
+    }
+    const {
+        bus_bytes: Bits<32> = u64::from(config.bus_bytes()),
+        bus_mask: Bits<32> = u64::from(config.bus_bytes() - 1),
+        bus_shift: Bits<3> = u64::from(config.bus_bytes().trailing_zeros()),
+        index_mask: Bits<8> = u64::from(BUFFER * INSTRUCTION_BYTES as u32 / config.bus_bytes() - 1),
+        batch: Bits<32> = u64::from(timing::fetch_batch(config)),
+        room: Bits<32> = u64::from(BUFFER - timing::fetch_batch(config)),
+        op_load: Bits<4> = u64::from(form("load").opcode),
+        op_quant: Bits<4> = u64::from(form("quant").opcode),
+        op_taps: Bits<4> = u64::from(form("taps").opcode),
+        op_rect: Bits<4> = u64::from(form("rect").opcode),
+        op_store: Bits<4> = u64::from(form("store").opcode),
+        op_end: Bits<4> = u64::from(form("end").opcode),
+        illegal: Bits<4> = Status::IllegalInstruction as u64,
+        misaligned: Bits<4> = Status::Misaligned as u64,
+        missing_end: Bits<4> = Status::Truncated as u64,
+    }
+}
+
+impl Logic for Fetch {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, requested, arrived, dispatched, index, end);
+
+        self.active.next = self.busy.val() & !self.halt.val() & !self.end.q.val();
+
+        // Requests: a batch at a time, when the buffer has room for it.
+        self.left.next = self.instructions.val() - self.requested.q.val();
+        self.count.next = self.batch.val();
+        if self.left.val() < self.batch.val() {
+            self.count.next = self.left.val();
+        }
+        self.request_valid.next = self.active.val()
+            & (self.requested.q.val() < self.instructions.val())
+            & ((self.requested.q.val() - self.dispatched.q.val()) <= self.room.val());
+        self.request_address.next = self.program.val() + (self.requested.q.val() << 5);
+        self.request_beats.next =
+            bit_cast::<8, 32>(((self.count.val() << 5) + self.bus_mask.val()) >> self.bus_shift.val());
+        if self.request_valid.val() & self.request_ready.val() {
+            self.requested.d.next = self.requested.q.val() + self.count.val();
+        }
+        if self.beat.val() {
+            self.arrived.d.next = self.arrived.q.val() + self.bus_bytes.val();
+            self.index.d.next = (self.index.q.val() + 1) & self.index_mask.val();
+        }
+
+        // Dispatch.
+        self.is_load.next = self.opcode.val() == self.op_load.val();
+        self.is_compute.next = (self.opcode.val() == self.op_quant.val())
+            | (self.opcode.val() == self.op_taps.val())
+            | (self.opcode.val() == self.op_rect.val());
+        self.is_store.next = self.opcode.val() == self.op_store.val();
+        self.is_end.next = self.opcode.val() == self.op_end.val();
+        self.full.next = (self.is_load.val() & self.load_full.val())
+            | (self.is_compute.val() & self.compute_full.val())
+            | (self.is_store.val() & self.store_full.val());
+        self.truncated.next = self.active.val() & (self.dispatched.q.val() == self.instructions.val());
+        self.head.next = self.active.val()
+            & !self.truncated.val()
+            & ((self.arrived.q.val() >> 5) != self.dispatched.q.val());
+        self.go.next = self.head.val() & !self.full.val();
+        self.load_push.next = self.go.val() & self.is_load.val();
+        self.compute_push.next = self.go.val() & self.is_compute.val();
+        self.store_push.next = self.go.val() & self.is_store.val();
+        if self.go.val() {
+            self.dispatched.d.next = self.dispatched.q.val() + 1;
+            if self.is_end.val() {
+                self.end.d.next = true;
+            }
+        }
+
+        self.status.next = 0.into();
+        if self.active.val() {
+            if (self.program.val() & 255) != 0 {
+                self.status.next = self.misaligned.val();
+            } else if self.truncated.val() {
+                self.status.next = self.missing_end.val();
+            } else if self.go.val() {
+                self.status.next = self.fault.val();
+                if !(self.is_load.val() | self.is_compute.val() | self.is_store.val() | self.is_end.val()) {
+                    self.status.next = self.illegal.val();
+                }
+            }
+        }
+
+        if self.clear.val() {
+            self.requested.d.next = 0.into();
+            self.arrived.d.next = 0.into();
+            self.dispatched.d.next = 0.into();
+            self.index.d.next = 0.into();
+            self.end.d.next = false;
+        }
+        self.write_index.next = self.index.q.val();
+        self.read_index.next = bit_cast::<4, 32>(self.dispatched.q.val());
+        self.ended.next = self.end.q.val();
+        self.quiet.next = self.end.q.val() | (self.head.val() & self.full.val());
+    }
+}

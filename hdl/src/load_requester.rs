@@ -1,0 +1,87 @@
+//! `koch_load_requester`.
+
+use crate::prelude::*;
+
+/// Where the requester is.
+#[derive(Copy, Clone, PartialEq, Debug, LogicState)]
+pub enum Request {
+    Idle,
+    Prepare,
+    Ask,
+}
+
+leaf! {
+    /// The first half of the load engine: takes an instruction when its tokens are there, hands it to the writer,
+    /// and asks for its bursts.
+    LoadRequester = "koch_load_requester", latency "Two cycles from an instruction to its first request.", for config;
+    in {
+        clear: Bit,
+        halt: Bit,
+        /// An instruction is at the head of the queue.
+        valid: Bit,
+        pop_next: Bits<8>,
+        runs: Bits<16>,
+        tokens: Bits<16>,
+        window_full: Bit,
+        request_ready: Bit,
+        burst_last: Bit,
+    }
+    out {
+        /// Takes the instruction: pops its tokens, starts the runs, hands it to the writer.
+        pop: Bit,
+        prepare: Bit,
+        advance: Bit,
+        request_valid: Bit,
+        /// Nothing can happen here unless an instruction or a token comes.
+        quiet: Bit,
+    }
+    reg {
+        state: Request,
+    }
+    wire {
+        enough: Bit,
+    }
+    const {}
+}
+
+impl Logic for LoadRequester {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, state);
+        self.enough.next = self.tokens.val() >= bit_cast::<16, 8>(self.pop_next.val());
+        self.pop.next = false;
+        self.prepare.next = false;
+        self.advance.next = false;
+        self.request_valid.next = false;
+        match self.state.q.val() {
+            Request::Idle => {
+                if self.valid.val() & self.enough.val() & !self.window_full.val() & !self.halt.val() {
+                    self.pop.next = true;
+                    if self.runs.val() != 0 {
+                        self.state.d.next = Request::Prepare;
+                    }
+                }
+            }
+            Request::Prepare => {
+                self.prepare.next = true;
+                self.state.d.next = Request::Ask;
+            }
+            Request::Ask => {
+                self.request_valid.next = true;
+                if self.request_ready.val() {
+                    self.advance.next = true;
+                    self.state.d.next = Request::Prepare;
+                    if self.burst_last.val() {
+                        self.state.d.next = Request::Idle;
+                    }
+                }
+            }
+            _ => {}
+        }
+        if self.clear.val() {
+            self.state.d.next = Request::Idle;
+        }
+        self.quiet.next =
+            (self.state.q.val() == Request::Idle) & (!self.valid.val() | !self.enough.val());
+    }
+}

@@ -1,0 +1,46 @@
+//! `koch_tokens`.
+
+use crate::prelude::*;
+
+leaf! {
+    /// Counts the dependence tokens of one direction between two engines.
+    Tokens = "koch_tokens", latency "A push can be popped in the next cycle.", for config;
+    in {
+        clear: Bit,
+        push: Bit,
+        pop: Bit,
+        pop_count: Bits<8>,
+    }
+    out {
+        count: Bits<16>,
+        overflow: Bit,
+    }
+    reg {
+        held: Bits<16>,
+    }
+    wire {
+        kept: Bits<16>,
+    }
+    const {}
+}
+
+impl Logic for Tokens {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, held);
+        self.kept.next = self.held.q.val();
+        if self.pop.val() {
+            self.kept.next = self.held.q.val() - bit_cast::<16, 8>(self.pop_count.val());
+        }
+        self.held.d.next = self.kept.val();
+        self.overflow.next = false;
+        if self.push.val() {
+            self.held.d.next = self.kept.val() + 1;
+            self.overflow.next = self.kept.val().all();
+        }
+        if self.clear.val() {
+            self.held.d.next = 0.into();
+        }
+        self.count.next = self.held.q.val();
+    }
+}
