@@ -8,6 +8,8 @@
 
 use rust_hdl_core::ast::VerilogLiteral;
 use rust_hdl_core::bits::Bits as CoreBits;
+use rust_hdl_core::direction::{In, Local, Out};
+use rust_hdl_core::signal::Signal;
 use rust_hdl_core::synth::{Synth, VCDValue};
 use rust_hdl_core::type_descriptor::{TypeDescriptor, TypeKind};
 use std::cmp::Ordering;
@@ -150,6 +152,36 @@ macro_rules! to_bits {
     )*};
 }
 to_bits!(u8, u16, u32, u64, usize);
+
+/// Widening of a signal's value, for loops: there `bit_cast` cannot name the loop variable.
+///
+/// `self.x[i].to_bits::<M>()`, on the signal itself and not on `.val()`; `M` is at least the signal's width.
+pub trait Widen {
+    /// Extended by zeros.
+    fn to_bits<const M: usize>(&self) -> Bits<M>;
+}
+/// The same for signed signals: `self.x[i].to_signed_bits::<M>()`.
+pub trait WidenSigned {
+    /// Extended by the sign.
+    fn to_signed_bits<const M: usize>(&self) -> Signed<M>;
+}
+macro_rules! widen {
+    ($($dir:ty),*) => {$(
+        impl<const N: usize> Widen for Signal<$dir, Bits<N>> {
+            fn to_bits<const M: usize>(&self) -> Bits<M> {
+                assert!(M >= N, "to_bits widens only");
+                bit_cast(self.val())
+            }
+        }
+        impl<const N: usize> WidenSigned for Signal<$dir, Signed<N>> {
+            fn to_signed_bits<const M: usize>(&self) -> Signed<M> {
+                assert!(M >= N, "to_signed_bits widens only");
+                bit_cast_signed(self.val())
+            }
+        }
+    )*};
+}
+widen!(In, Out, Local);
 
 impl<const N: usize> From<u64> for Bits<N> {
     #[inline]

@@ -13,6 +13,7 @@
 //! ```
 
 use crate::leaf::{Leaf, Sim, SimPort, module};
+use crate::tools::scratch;
 use crate::verilog::Design;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -186,18 +187,9 @@ pub fn verilator() -> PathBuf {
     if own.exists() { own } else { "verilator".into() }
 }
 
-/// A fresh directory below the build's temporary one.
-fn directory(name: &str) -> PathBuf {
-    let exe = env::current_exe().ok();
-    // target/<profile>/deps/<test>: next to the profile's other outputs.
-    let base = exe.as_deref().and_then(|e| e.ancestors().nth(2)).map(|d| d.join("cosim"));
-    let dir = base.unwrap_or_else(|| env::temp_dir().join("koch-cosim")).join(name);
-    fs::create_dir_all(&dir).expect("a directory to build in");
-    dir
-}
-
 fn build(name: &str, design: &Design, ports: &[SimPort]) -> PathBuf {
-    let dir = directory(name);
+    let dir = scratch("cosim").join(name);
+    fs::create_dir_all(&dir).expect("a directory to build in");
     let top = &design.modules[0].name;
     let clocked = design.modules[0].find_port("clk_i").is_some();
     let main = harness(ports, clocked);

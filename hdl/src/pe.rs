@@ -98,17 +98,40 @@ impl Leaf for Pe {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn prints() {
-        let m = crate::leaf::module(&Pe::default());
-        println!("{m}");
-        let design = crate::verilog::Design::new([m]);
-        assert_eq!(design.check(), Ok(()));
-    }
+    use crate::leaf::{Sim, module};
+    use crate::tools::lint;
+    use crate::verilog::Design;
 
     #[test]
     fn equals_its_verilog() {
         crate::cosim::Cosim::new("pe").cycles(20_000).run(Pe::default);
+    }
+
+    #[test]
+    fn every_tool_accepts_it() {
+        let design = Design::new([module(&Pe::default())]);
+        assert_eq!(lint(&design, "koch_pe"), Ok(()));
+    }
+
+    #[test]
+    fn sums_products_and_shifts_them_out() {
+        let mut sim = Sim::new(Pe::default());
+        let terms = [(-255i64, 127i64), (255, -128), (3, 5)];
+        for (n, (a, w)) in terms.iter().enumerate() {
+            sim.leaf.valid_i.next = true;
+            sim.leaf.first_i.next = n == 0;
+            sim.leaf.last_i.next = n + 1 == terms.len();
+            sim.leaf.act_i.next = unsigned_cast((*a).into());
+            sim.leaf.weight_i.next = unsigned_cast((*w).into());
+            sim.tick();
+        }
+        sim.leaf.valid_i.next = false;
+        sim.tick();
+        let sum: i64 = terms.iter().map(|(a, w)| a * w).sum();
+        assert_eq!(signed_cast(sim.leaf.sum_o.val()).to_i64(), sum);
+        sim.leaf.shift_en_i.next = true;
+        sim.leaf.chain_i.next = 77.into();
+        sim.tick();
+        assert_eq!(sim.leaf.sum_o.val(), 77);
     }
 }

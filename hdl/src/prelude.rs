@@ -3,10 +3,11 @@
 //! rust-hdl's names, with [`Bits`], [`Signed`] and [`DFF`] replaced by ours.
 
 pub use crate::bits::{
-    Bit, Bits, LiteralType, Signed, ToBits, bit_cast, bit_cast_signed, bits, bits_of_bool, signed_cast,
-    unsigned_cast,
+    Bit, Bits, LiteralType, Signed, ToBits, Widen, WidenSigned, bit_cast, bit_cast_signed, bits,
+    bits_of_bool, signed_cast, unsigned_cast,
 };
 pub use crate::dff_setup;
+pub use crate::leaf;
 pub use crate::leaf::{Leaf, LeafDoc};
 pub use crate::leaf_inputs;
 pub use crate::reg::DFF;

@@ -102,7 +102,7 @@ impl Probe for Ports {
         let value = if self.values && !input { literal_limbs(&atom.verilog()).1 } else { vec![] };
         let port = SimPort {
             field: name.to_string(),
-            name: suffixed(&name.replace('$', "_"), suffix),
+            name: suffixed(name, suffix),
             width: atom.bits(),
             input,
         };

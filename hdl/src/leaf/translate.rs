@@ -89,9 +89,12 @@ fn literal_bits(l: &VerilogLiteral) -> Option<u128> {
     limbs.iter().skip(2).all(|l| *l == 0).then(|| at(0) | at(1) << 64)
 }
 
-/// The name with its direction at the end, once.
-pub(crate) fn suffixed(name: &str, suffix: &str) -> String {
-    format!("{}{suffix}", name.strip_suffix(suffix).unwrap_or(name))
+/// The Verilog name of a field: `$` becomes `_`, the direction comes last, and once.
+pub(crate) fn suffixed(field: &str, suffix: &str) -> String {
+    let (stem, index) = field.split_once('$').unwrap_or((field, ""));
+    let stem = stem.strip_suffix(suffix).unwrap_or(stem);
+    let join = if index.is_empty() { "" } else { "_" };
+    format!("{stem}{join}{}{suffix}", index.replace('$', "_"))
 }
 
 fn camel(name: &str) -> String {
@@ -121,6 +124,8 @@ struct Symbol {
     signed: bool,
     /// Value of a constant, initial value of a register.
     value: Option<u128>,
+    /// Keys of the enum's variants, in order.
+    variants: Vec<String>,
 }
 
 /// What the block's fields are.
@@ -141,8 +146,9 @@ impl Fields {
         self.symbols.insert(key, symbol);
     }
 
-    fn variants(&mut self, ty: &TypeDescriptor) {
-        let TypeKind::Enum(variants) = &ty.kind else { return };
+    /// Declares an enum's variants; their keys.
+    fn variants(&mut self, ty: &TypeDescriptor) -> Vec<String> {
+        let TypeKind::Enum(variants) = &ty.kind else { return vec![] };
         let width = width_of(variants.len());
         if variants.len() < 2 {
             self.errors.push(format!("enum {} has less than two variants", ty.name));
@@ -152,9 +158,11 @@ impl Fields {
             if !self.symbols.contains_key(&key) {
                 let name = camel(&key);
                 let value = Some(value as u128);
-                self.add(key, Symbol { name, kind: Kind::Constant, width, signed: false, value });
+                let (kind, signed, variants) = (Kind::Constant, false, vec![]);
+                self.add(key, Symbol { name, kind, width, signed, value, variants });
             }
         }
+        variants.iter().map(|v| v.replace("::", "$")).collect()
     }
 }
 
@@ -187,7 +195,7 @@ impl Probe for Fields {
         let ty = atom.descriptor();
         let signed = matches!(ty.kind, TypeKind::Signed(_));
         let width = u32::try_from(atom.bits()).expect("a sane width");
-        self.variants(&ty);
+        let variants = self.variants(&ty);
         if let Some(init) = self.register {
             let field = self.scope[1].clone();
             let plain = field.replace('$', "_");
@@ -199,21 +207,20 @@ impl Probe for Fields {
             if init.is_none() {
                 self.errors.push(format!("initial value of `{plain}` has more than 128 bits"));
             }
-            let symbol = Symbol { name: plain + suffix, kind, width, signed, value: init };
+            let symbol = Symbol { name: plain + suffix, kind, width, signed, value: init, variants };
             return self.add(format!("{field}${name}"), symbol);
         }
         if self.scope.len() != 1 {
             return;
         }
-        let plain = name.replace('$', "_");
         let (name_out, kind) = match atom.kind() {
             AtomKind::InputParameter if ty.name == "clock" => {
                 self.clock = Some(name.to_string());
                 return;
             }
-            AtomKind::InputParameter => (suffixed(&plain, "_i"), Kind::Input),
-            AtomKind::OutputParameter => (suffixed(&plain, "_o"), Kind::Output),
-            AtomKind::LocalSignal => (plain, Kind::Local),
+            AtomKind::InputParameter => (suffixed(name, "_i"), Kind::Input),
+            AtomKind::OutputParameter => (suffixed(name, "_o"), Kind::Output),
+            AtomKind::LocalSignal => (name.replace('$', "_"), Kind::Local),
             AtomKind::Constant => (camel(name), Kind::Constant),
             other => return self.errors.push(format!("`{name}` is a {other:?}")),
         };
@@ -227,7 +234,7 @@ impl Probe for Fields {
         if width == 0 {
             self.errors.push(format!("`{name}` has no bits"));
         }
-        self.add(name.to_string(), Symbol { name: name_out, kind, width, signed, value });
+        self.add(name.to_string(), Symbol { name: name_out, kind, width, signed, value, variants });
     }
 }
 
@@ -458,7 +465,7 @@ impl Translator {
                 Some(Ty { width: *width as u32, signed })
             }
             E::Signed(e) => match self.ty(e)? {
-                Some(Ty { signed: true, .. }) => {
+                Some(Ty { signed: true, .. }) if !matches!(strip(e), E::Signal(_)) => {
                     return Err("signed_bit_cast loses its width: use bit_cast_signed::<M, N>".into());
                 }
                 Some(t) => Some(Ty { signed: true, ..t }),
@@ -469,7 +476,7 @@ impl Translator {
                 Op::Shl | Op::Shr => self.ty(a)?,
                 Op::Eq | Op::Ne | Op::Lt | Op::Le | Op::Gt | Op::Ge => Some(BIT),
                 Op::LogicalAnd | Op::LogicalOr => Some(BIT),
-                _ => self.ty(a)?.or(self.ty(b)?),
+                _ => wider(self.ty(a)?, self.ty(b)?),
             },
             E::Unary(VerilogOpUnary::Not | VerilogOpUnary::Neg, e) => self.ty(e)?,
             E::Unary(..) | E::Index(..) => Some(BIT),
@@ -484,10 +491,25 @@ impl Translator {
 
     /// An expression where the context has `width` bits.
     fn sized(&mut self, e: &E, width: u32) -> Out<Expr> {
-        if let Some(t) = self.ty(e)?
-            && t.width != width
-        {
-            return Err(format!("an expression of {} bits where {width} are wanted", t.width));
+        let ty = self.ty(e)?;
+        if let Some(t) = ty.filter(|t| t.width != width) {
+            // `signal.to_bits::<M>()` leaves a bare signal behind: what surrounds it tells the width.
+            let inner = match strip(e) {
+                E::Signed(inner) => strip(inner),
+                inner => inner,
+            };
+            match inner {
+                E::Signal(_) if t.width < width => {
+                    let x = self.expr(inner, t.width)?;
+                    return Ok(extend(x, t, width));
+                }
+                E::Binary(..) | E::Unary(VerilogOpUnary::Not | VerilogOpUnary::Neg, _) if t.width < width => {
+                }
+                _ => return Err(format!("an expression of {} bits where {width} are wanted", t.width)),
+            }
+            if t == BIT && !self.arithmetic(inner) {
+                return Err(format!("a condition where {width} bits are wanted"));
+            }
         }
         if let Some(v) = self.constant(e) {
             let fits = if v < 0 { -v <= 1 << (width - 1) } else { width >= 127 || v >> width == 0 };
@@ -498,6 +520,17 @@ impl Translator {
             return Ok(lit(width, v as u128 & mask));
         }
         self.expr(e, width)
+    }
+
+    fn arithmetic(&self, e: &E) -> bool {
+        !matches!(
+            e,
+            E::Binary(
+                _,
+                Op::Eq | Op::Ne | Op::Lt | Op::Le | Op::Gt | Op::Ge | Op::LogicalAnd | Op::LogicalOr,
+                _
+            )
+        )
     }
 
     /// An expression with a type of its own.
@@ -595,8 +628,8 @@ impl Translator {
         }
         let (op, compares) = match op {
             Op::Shl | Op::Shr => {
-                let ty = self.ty(a)?.unwrap_or(Ty { width, signed: false });
-                let x = self.sized(a, ty.width)?;
+                let ty = Ty { width, signed: self.ty(a)?.is_some_and(|t| t.signed) };
+                let x = self.sized(a, width)?;
                 let by = match self.constant(b) {
                     Some(n) => num(n as i64),
                     None => self.typed(b)?.0,
@@ -622,7 +655,7 @@ impl Translator {
             Op::Gt => (BinaryOp::Gt, true),
             Op::Ge => (BinaryOp::Ge, true),
         };
-        let ty = self.ty(a)?.or(self.ty(b)?);
+        let ty = wider(self.ty(a)?, self.ty(b)?);
         let ty = match (compares, ty) {
             (true, None) => return Err("comparison of literals".into()),
             (true, Some(t)) => t,
@@ -742,6 +775,8 @@ impl Translator {
                 _ => continue,
             };
         }
+        let regs: Vec<Symbol> = of(Kind::RegQ).cloned().collect();
+        let initial: Vec<Expr> = regs.iter().map(|s| self.initial(s)).collect();
         for s in of(Kind::Constant).filter(|s| self.used.contains_key(&s.name)) {
             m.localparam_bits(&s.name, s.width, lit(s.width, s.value.unwrap_or(0)));
         }
@@ -778,9 +813,8 @@ impl Translator {
         if !comb.is_empty() {
             m.comb(comb);
         }
-        let regs: Vec<_> = of(Kind::RegQ).cloned().collect();
         if !regs.is_empty() {
-            let reset = regs.iter().map(|s| set_nb(s.name.as_str(), lit(s.width, s.value.unwrap_or(0))));
+            let reset = regs.iter().zip(initial).map(|(s, value)| set_nb(s.name.as_str(), value));
             let next = |s: &Symbol| format!("{}_d", s.name.trim_end_matches("_q"));
             let body = regs.iter().map(|s| set_nb(s.name.as_str(), next(s)));
             m.ff(reset.collect::<Vec<_>>(), body.collect::<Vec<_>>());
@@ -789,6 +823,19 @@ impl Translator {
         }
         self.unused(&mut m, &symbols);
         m
+    }
+
+    /// A register's value on reset: an enum's by name.
+    fn initial(&mut self, s: &Symbol) -> Expr {
+        let value = s.value.unwrap_or(0);
+        let variant = usize::try_from(value).ok().and_then(|v| s.variants.get(v));
+        match variant.and_then(|key| self.symbol(key).ok()) {
+            Some(v) => {
+                self.use_bits(&v.name, 0, v.width);
+                id(v.name)
+            }
+            None => lit(s.width, value),
+        }
     }
 
     /// Consumes what nobody reads, so that no tool warns.
@@ -815,6 +862,14 @@ impl Translator {
             let all = if parts.len() == 1 { parts.remove(0) } else { Expr::Concat(parts) };
             m.assign("unused", all.parity());
         }
+    }
+}
+
+/// Operands have one width; where a widened signal hides it, the other operand shows it.
+fn wider(a: Option<Ty>, b: Option<Ty>) -> Option<Ty> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if b.width > a.width { b } else { a }),
+        _ => a.or(b),
     }
 }
 
