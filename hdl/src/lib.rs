@@ -5,9 +5,27 @@
 
 pub mod bits;
 pub mod cosim;
+mod declare;
+#[cfg(test)]
+mod idioms;
 pub mod leaf;
 pub mod prelude;
 mod reg;
+pub mod tools;
 pub mod verilog;
 
+pub mod check;
+pub mod control;
+pub mod drain;
+pub mod feeder;
+pub mod fetch;
+pub mod lister;
+pub mod load_requester;
+pub mod load_writer;
 pub mod pe;
+pub mod read_master;
+pub mod regs;
+pub mod runs;
+pub mod store_gatherer;
+pub mod store_sender;
+pub mod tokens;
