@@ -1,5 +1,95 @@
-//! Koch crate `compiler`.
+//! Koch crate `compiler`: from networks to layers, and from a layer to a program.
+//!
+//! One layer is planned ([`Plan`]: tiling and estimated cost), written down as operations in reading order
+//! ([`schedule`]), and ordered with tokens into instructions ([`order`]).
 
+pub mod cut;
 pub mod interpret;
+pub mod layout;
 pub mod npy;
 pub mod onnx;
+pub mod order;
+pub mod plan;
+pub mod schedule;
+pub mod shape;
+
+use std::fmt;
+
+use spec::isa::{self, Instruction};
+use spec::layer::{Layer, LayerData};
+use spec::{Config, Program};
+
+pub use layout::unpack_output;
+pub use plan::Plan;
+
+/// Operands of the longest segment that one instruction can read.
+pub(crate) const MAX_SEGMENT: i64 = 4095 * spec::config::WORD as i64;
+
+/// Why a layer cannot be compiled for a config: the value, the limit it breaks, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompileError(String);
+
+impl CompileError {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(crate) fn internal() -> Self {
+        Self("the compiler found no order for its own program: please report the layer and the config".into())
+    }
+}
+
+impl fmt::Display for CompileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CompileError {}
+
+/// Chooses how to run `layer` on `config`.
+pub fn plan(layer: &Layer, config: &Config) -> Result<Plan, CompileError> {
+    Plan::new(layer, config)
+}
+
+/// The program of a plan, with `data` in its memory; without data only the code, which is all that timing needs.
+pub fn assemble(plan: &Plan, data: Option<&LayerData>) -> Result<Program, CompileError> {
+    let Plan { layer, config, shape, .. } = plan;
+    let quant = data.map(|d| d.quant);
+    if let Some(quant) = quant
+        && quant.operand_bits != config.operand_bits
+    {
+        return Err(CompileError::new(format!(
+            "data of {} bits on a config of {} bits: use a config with operand_bits = {}",
+            quant.operand_bits, config.operand_bits, quant.operand_bits
+        )));
+    }
+    if let Some(data) = data {
+        data.check(layer).map_err(|e| CompileError::new(e.to_string()))?;
+    }
+    let addresses = layout::Addresses::new(layer, shape, config, quant.map_or(0, |q| q.x_zero));
+    addresses.check(layer, 0)?;
+    let quant = quant.map_or(isa::Quant::default(), |q| isa::Quant {
+        x_signed: q.signed,
+        x_zero: q.x_zero,
+        y_zero: q.y_zero,
+        y_min: q.y_min,
+        y_max: q.y_max,
+        ring: 0,
+    });
+    let (mut instructions, _) = order::order(schedule::schedule(plan, addresses, quant)?)?;
+    instructions.push(Instruction::End(isa::End {}));
+    addresses.check(layer, instructions.len())?;
+    Ok(Program {
+        base: schedule::field(addresses.program),
+        code: layout::encode(&instructions)?,
+        data: data.map(|d| layout::segments(shape, config, &addresses, d)).unwrap_or_default(),
+        output: (schedule::field(addresses.output), schedule::field(addresses.output_bytes)),
+    })
+}
+
+/// Bytes of inputs, weights, biases (int32) and outputs of a layer: what has to cross the bus at least once.
+pub fn once_only_bytes(layer: &Layer, config: &Config) -> u64 {
+    let operands = (layer.input_len() + layer.weight_len() + layer.output_len()) as u64;
+    operands * u64::from(config.operand_bytes()) + 4 * u64::from(layer.cout)
+}
