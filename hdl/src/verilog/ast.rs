@@ -121,9 +121,25 @@ pub fn id(name: impl Into<String>) -> Expr {
 }
 
 /// A sized literal.
-pub fn lit(width: u32, value: u128) -> Expr {
-    Expr::Lit { width, value }
+pub fn lit(width: u32, value: impl LitValue) -> Expr {
+    Expr::Lit { width, value: value.value() }
 }
+
+/// What a literal is made of: any integer that is not negative.
+pub trait LitValue {
+    /// The value.
+    fn value(self) -> u128;
+}
+macro_rules! lit_value {
+    ($($t:ty),*) => {$(
+        impl LitValue for $t {
+            fn value(self) -> u128 {
+                u128::try_from(self).expect("literals are not negative")
+            }
+        }
+    )*};
+}
+lit_value!(i32, u8, u16, u32, u64, u128, usize);
 
 /// A plain number, for constant contexts.
 pub fn num(value: i64) -> Expr {
@@ -575,12 +591,12 @@ impl Body {
         self.push(Item::GenIf(cond.into(), (label.into(), then), Some((else_label.into(), otherwise))))
     }
     /// An instance with named connections: an array of `(port, expression)`, names standing for themselves.
-    pub fn inst<'a, E: Into<Expr>>(
+    pub fn inst<'p, 'c, E: Into<Expr>>(
         &mut self,
         module: impl Into<String>,
         name: impl Into<String>,
-        params: impl IntoIterator<Item = (&'a str, Expr)>,
-        conns: impl IntoIterator<Item = (&'a str, E)>,
+        params: impl IntoIterator<Item = (&'p str, Expr)>,
+        conns: impl IntoIterator<Item = (&'c str, E)>,
     ) -> &mut Self {
         self.push(Item::Instance(Instance {
             module: module.into(),

@@ -233,6 +233,10 @@ impl Checker<'_> {
                 }
                 Some(n * w.unwrap_or(1))
             }
+            Expr::Unary(_, inner) if matches!(&**inner, Expr::Resize(w, _) if **w == Expr::Num(1)) => {
+                self.error(format!("`{e}`: Yosys takes no unary operator before a cast to one bit"));
+                Some(1)
+            }
             Expr::Unary(UnaryOp::Not | UnaryOp::Neg, e) => self.width(e),
             Expr::Unary(op, e) => {
                 let w = self.width(e);
