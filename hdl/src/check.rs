@@ -7,7 +7,7 @@ use spec::{Status, config::WORD};
 leaf! {
     /// Looks for fields that an instruction cannot have: counts of zero, and addresses and lengths that are no
     /// multiple of the operand. Ports are named after the instruction and the field.
-    Check = "koch_check", latency "Combinational.", for config;
+    Check = "koch_check" (), latency "Combinational.", for config;
     in {
         opcode: Bits<4>,
         load_buffer: Bits<2>,

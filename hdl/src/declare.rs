@@ -1,17 +1,18 @@
 //! Short declarations of leaves.
 
-/// Declares a leaf: a rust-hdl block with a `clock` input, and `new(config)`.
+/// Declares a leaf: a rust-hdl block, and `new(config)`.
 ///
 /// Ports are listed under `in` and `out`, flip-flops (zero on reset) under `reg`, combinational signals under
-/// `wire`, values fixed when the Verilog is generated under `const`. Behaviour follows in `impl Logic`.
+/// `wire`, values fixed when the Verilog is generated under `const`. `(clock)` names the clock of a leaf that has
+/// one; `()` makes a combinational leaf. Behaviour follows in `impl Logic`.
 #[macro_export]
 macro_rules! leaf {
     (
         $(#[doc = $doc:literal])*
-        $name:ident = $verilog:literal, latency $latency:literal, for $config:ident;
+        $name:ident = $verilog:literal ($($clock:ident)?), latency $latency:literal, for $config:ident;
         in { $($(#[doc = $in_doc:literal])* $input:ident: $in_ty:ty,)* }
         out { $($(#[doc = $out_doc:literal])* $output:ident: $out_ty:ty,)* }
-        reg { $($reg:ident: $reg_ty:ty,)* }
+        reg { $($(#[doc = $reg_doc:literal])* $reg:ident: $reg_ty:ty,)* }
         wire { $($wire:ident: $wire_ty:ty,)* }
         const { $($const:ident: $const_ty:ty = $value:expr,)* }
     ) => {
@@ -19,10 +20,10 @@ macro_rules! leaf {
         #[derive(LogicBlock, Clone, Debug)]
         #[allow(missing_docs)]
         pub struct $name {
-            pub clock: Signal<In, Clock>,
+            $(pub $clock: Signal<In, Clock>,)?
             $($(#[doc = $in_doc])* pub $input: Signal<In, $in_ty>,)*
             $($(#[doc = $out_doc])* pub $output: Signal<Out, $out_ty>,)*
-            $($reg: DFF<$reg_ty>,)*
+            $($(#[doc = $reg_doc])* $reg: DFF<$reg_ty>,)*
             $($wire: Signal<Local, $wire_ty>,)*
             $($const: Constant<$const_ty>,)*
         }
@@ -32,7 +33,7 @@ macro_rules! leaf {
             pub fn new($config: &spec::Config) -> Self {
                 let _ = $config;
                 Self {
-                    clock: Default::default(),
+                    $($clock: Default::default(),)?
                     $($input: Default::default(),)*
                     $($output: Default::default(),)*
                     $($reg: Default::default(),)*
@@ -43,10 +44,14 @@ macro_rules! leaf {
         }
 
         impl Leaf for $name {
-            const NAME: &'static str = $verilog;
-            fn doc() -> LeafDoc {
-                LeafDoc { purpose: concat!($($doc, "\n"),*).trim().into(), latency: $latency.into() }
+            fn name(&self) -> String {
+                $verilog.into()
             }
+            fn doc(&self) -> LeafDoc {
+                let purpose: Vec<&str> = [$($doc),*].into_iter().map(str::trim).collect();
+                LeafDoc::new(purpose.join("\n"), $latency)
+            }
+            leaf_inputs!($($clock)?; $($input),*);
         }
     };
 }

@@ -9,7 +9,7 @@ pub const BUFFER: u32 = 16;
 
 leaf! {
     /// Instruction fetch: reads the program in batches into a buffer and dispatches it, in order, to the queues.
-    Fetch = "koch_fetch", latency "An instruction can be dispatched in the cycle after its last byte arrives.", for config;
+    Fetch = "koch_fetch" (clock), latency "An instruction can be dispatched in the cycle after its last byte arrives.", for config;
     in {
         clear: Bit,
         busy: Bit,

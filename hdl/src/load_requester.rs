@@ -13,7 +13,7 @@ pub enum Request {
 leaf! {
     /// The first half of the load engine: takes an instruction when its tokens are there, hands it to the writer,
     /// and asks for its bursts.
-    LoadRequester = "koch_load_requester", latency "Two cycles from an instruction to its first request.", for config;
+    LoadRequester = "koch_load_requester" (clock), latency "Two cycles from an instruction to its first request.", for config;
     in {
         clear: Bit,
         halt: Bit,
@@ -81,7 +81,6 @@ impl Logic for LoadRequester {
         if self.clear.val() {
             self.state.d.next = Request::Idle;
         }
-        self.quiet.next =
-            (self.state.q.val() == Request::Idle) & (!self.valid.val() | !self.enough.val());
+        self.quiet.next = (self.state.q.val() == Request::Idle) & (!self.valid.val() | !self.enough.val());
     }
 }

@@ -15,7 +15,7 @@ pub enum Part {
 leaf! {
     /// The second half of the load engine: lays the bytes that arrive down in rows, with padding, a piece a cycle.
     /// A piece crosses neither a bus word nor a word of the destination.
-    LoadWriter = "koch_load_writer", latency "A bus word's pieces are written in the cycles in which it is valid.", for config;
+    LoadWriter = "koch_load_writer" (clock), latency "A bus word's pieces are written in the cycles in which it is valid.", for config;
     in {
         clear: Bit,
         valid: Bit,
@@ -99,8 +99,8 @@ impl Logic for LoadWriter {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, part, push_later, target, at, row, left, run_left, runs_left, lane, run_lane, pitch_lane,
-            size, pitch, row_size, left_size, right_size, filler
+            self, clock, part, push_later, target, at, row, left, run_left, runs_left, lane, run_lane,
+            pitch_lane, size, pitch, row_size, left_size, right_size, filler
         );
 
         // The piece: up to the end of the destination word, the row, the run and the bus word.
@@ -153,7 +153,8 @@ impl Logic for LoadWriter {
                     self.run_left.d.next = self.size.q.val();
                     self.run_lane.d.next =
                         (self.run_lane.q.val() + self.pitch_lane.q.val()) & self.bus_mask.val();
-                    self.lane.d.next = (self.run_lane.q.val() + self.pitch_lane.q.val()) & self.bus_mask.val();
+                    self.lane.d.next =
+                        (self.run_lane.q.val() + self.pitch_lane.q.val()) & self.bus_mask.val();
                 }
             }
         } else if (self.part.q.val() == Part::PadLeft) | (self.part.q.val() == Part::PadRight) {

@@ -4,7 +4,7 @@ use crate::prelude::*;
 
 leaf! {
     /// AXI4 read channels: shares them between fetch and load. Fetch goes first; data come back in order.
-    ReadMaster = "koch_read_master", latency "One cycle from a granted request to arvalid; data pass in the same cycle.", for config;
+    ReadMaster = "koch_read_master" (clock), latency "One cycle from a granted request to arvalid; data pass in the same cycle.", for config;
     in {
         clear: Bit,
         /// After an error: grant nothing more, take and drop what still comes.

@@ -99,12 +99,12 @@ impl Logic for Requant {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, valid, sign1, mag1, scale1, sign2, mag2, zeros2, scale2, sign3, sig3, place3, factor3,
-            high_high, high_low, low_high, low_low, sign4, place4, product5, sign5, place5, sign6, sig6, place6,
-            sign7, fixed7, y
+            self, clock, valid, sign1, mag1, scale1, sign2, mag2, zeros2, scale2, sign3, sig3, place3,
+            factor3, high_high, high_low, low_high, low_low, sign4, place4, product5, sign5, place5, sign6,
+            sig6, place6, sign7, fixed7, y
         );
-        self.valid.d.next =
-            (bit_cast::<8, 7>(self.valid.q.val().get_bits::<7>(0)) << 1) | bits_of_bool::<8>(self.valid_i.val());
+        self.valid.d.next = (bit_cast::<8, 7>(self.valid.q.val().get_bits::<7>(0)) << 1)
+            | bits_of_bool::<8>(self.valid_i.val());
         self.valid_o.next = self.valid.q.val().get_bit(7);
 
         // 1
@@ -219,8 +219,8 @@ impl Logic for Requant {
         } else if self.place6.q.val() > BIASED_MAX {
             self.fixed7.d.next = bits::<43>(SATURATED);
         } else {
-            self.fixed7.d.next = bit_cast::<43, 24>(self.sig6.q.val())
-                << (self.place6.q.val().get_bits::<5>(0) - 30);
+            self.fixed7.d.next =
+                bit_cast::<43, 24>(self.sig6.q.val()) << (self.place6.q.val().get_bits::<5>(0) - 30);
         }
         self.sign7.d.next = self.sign6.q.val();
 
@@ -294,7 +294,8 @@ mod tests {
         if rng.chance(20) {
             // One or two set bits, or just beside: roundings of the conversion.
             let power = 1i32.wrapping_shl(rng.below(32) as u32);
-            acc = power.wrapping_add(rng.below(5) as i32 - 2).wrapping_mul(if rng.chance(50) { -1 } else { 1 });
+            acc =
+                power.wrapping_add(rng.below(5) as i32 - 2).wrapping_mul(if rng.chance(50) { -1 } else { 1 });
         }
         let exponent = match rng.below(8) {
             0 => 1 + rng.below(254),

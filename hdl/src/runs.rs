@@ -4,7 +4,7 @@ use crate::prelude::*;
 
 leaf! {
     /// Cuts runs of bytes in memory into AXI bursts that cross neither a run's end nor a 4 KiB boundary.
-    Runs = "koch_runs", latency "A burst is shown in the cycle after prepare.", for config;
+    Runs = "koch_runs" (clock), latency "A burst is shown in the cycle after prepare.", for config;
     in {
         /// Take new runs.
         start: Bit,
@@ -59,7 +59,8 @@ impl Logic for Runs {
         self.lane.next = self.at.q.val() & self.bus_mask.val();
         self.wanted.next = (self.lane.val() + bit_cast::<32, 24>(self.left.q.val()) + self.bus_mask.val())
             >> self.bus_shift.val();
-        self.boundary.next = (self.page.val() - (self.at.q.val() & 0xfff) + self.lane.val()) >> self.bus_shift.val();
+        self.boundary.next =
+            (self.page.val() - (self.at.q.val() & 0xfff) + self.lane.val()) >> self.bus_shift.val();
         self.chosen.next = self.longest.val();
         if self.wanted.val() < self.longest.val() {
             self.chosen.next = self.wanted.val();

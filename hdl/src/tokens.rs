@@ -4,7 +4,7 @@ use crate::prelude::*;
 
 leaf! {
     /// Counts the dependence tokens of one direction between two engines.
-    Tokens = "koch_tokens", latency "A push can be popped in the next cycle.", for config;
+    Tokens = "koch_tokens" (clock), latency "A push can be popped in the next cycle.", for config;
     in {
         clear: Bit,
         push: Bit,

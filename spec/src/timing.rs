@@ -2,12 +2,12 @@
 
 use crate::Config;
 
-/// Cycles from an operand's issue by the feeder to the cycle in which the serializer presents it to the array.
-pub const ISSUE_TO_ARRAY: u32 = 5;
+/// Cycles from an operand's issue by the feeder to the cycle in which it is at the array's edge.
+pub const ISSUE_TO_ARRAY: u32 = 6;
 /// Cycles from issue to the cycle in which the sum of row 0, column 0 can be read.
-pub const ISSUE_TO_SUM: u32 = ISSUE_TO_ARRAY + 3;
+pub const ISSUE_TO_SUM: u32 = ISSUE_TO_ARRAY + 2;
 /// Register stages of a requantisation lane.
-pub const REQUANT_LATENCY: u32 = 7;
+pub const REQUANT_LATENCY: u32 = 8;
 /// Cycles from a drain step to the cycle in which its outputs are written into the output buffer.
 pub const DRAIN_TO_WRITE: u32 = 2 + REQUANT_LATENCY;
 /// Tile descriptors between the pixel lister, the feeder and the drain.

@@ -143,89 +143,167 @@ fn replace(e: &mut Expr, f: &mut impl FnMut(&Expr) -> Option<Expr>) {
     }
 }
 
-fn count(statements: &[Stmt], times: &mut BTreeMap<String, usize>) {
+type Hoisted = (String, u32, Expr);
+
+/// Adds the targets that statements assign and read.
+fn uses(
+    statements: &[Stmt],
+    targets: &BTreeMap<String, u32>,
+    assigned: &mut BTreeSet<String>,
+    read: &mut BTreeSet<String>,
+) {
+    let names = |e: &Expr, into: &mut BTreeSet<String>| {
+        visit(e, &mut |e| {
+            if let Expr::Id(name) = e
+                && targets.contains_key(name)
+            {
+                into.insert(name.clone());
+            }
+            true
+        });
+    };
     for s in statements {
         match s {
-            Stmt::Blocking(l, _) => visit(l, &mut |e| {
-                if let Expr::Id(name) = e {
-                    *times.entry(name.clone()).or_default() += 1;
-                }
-                true
-            }),
-            Stmt::If(_, a, b) => {
-                count(a, times);
-                count(b, times);
+            Stmt::Blocking(l, r) => {
+                names(l, assigned);
+                names(r, read);
             }
-            Stmt::Case(_, arms, default) => {
-                arms.iter().for_each(|(_, body)| count(body, times));
-                count(default, times);
+            Stmt::If(c, a, b) => {
+                names(c, read);
+                uses(a, targets, assigned, read);
+                uses(b, targets, assigned, read);
+            }
+            Stmt::Case(e, arms, default) => {
+                names(e, read);
+                arms.iter().for_each(|(_, body)| uses(body, targets, assigned, read));
+                uses(default, targets, assigned, read);
             }
             _ => {}
         }
     }
 }
 
-type Hoisted = (String, u32, Expr);
-
-/// Splits a leaf's statements into continuous assignments, named bit fields, and an `always_comb`.
+/// Splits a leaf's statements into the smallest pieces that hardware has: continuous assignments, and one
+/// `always_comb` for what is decided together. Also names bit fields, see [`name_fields`].
 ///
-/// What is assigned once, always, and from settled values only becomes an `assign`. Constant selects inside
-/// `always_comb` get a name outside of it, because Icarus has no sensitivity to them.
+/// Statements stay together if they assign the same target, if one reads what another changes later, or if their
+/// targets depend on each other in a circle.
 pub(super) fn arrange(
     mut statements: Vec<Stmt>,
     targets: &BTreeMap<String, u32>,
-) -> (Vec<(Expr, Expr)>, Vec<Hoisted>, Vec<Stmt>) {
+) -> (Vec<Item>, Vec<Hoisted>) {
     // A register that is always assigned needs no value to hold.
-    let whole = |s: &Stmt| match s {
-        Stmt::Blocking(Expr::Id(name), _) => Some(name.clone()),
+    let holds = |s: &Stmt| match s {
+        Stmt::Blocking(Expr::Id(d), Expr::Id(q)) => {
+            d.strip_suffix("_d").is_some_and(|stem| q.strip_suffix("_q") == Some(stem)).then(|| d.clone())
+        }
         _ => None,
     };
-    let mut seen = BTreeSet::new();
-    let mut keep: Vec<bool> = vec![];
-    for s in statements.iter().rev() {
-        let name = whole(s).filter(|n| n.ends_with("_d"));
-        keep.push(name.is_none_or(|n| seen.insert(n)));
-    }
-    let mut keep = keep.into_iter().rev();
-    statements.retain(|_| keep.next().unwrap_or(true));
-
-    let mut times = BTreeMap::new();
-    count(&statements, &mut times);
-    let mut settled: BTreeSet<String> = BTreeSet::new();
-    let mut assigns = vec![];
-    loop {
-        let position = statements.iter().position(|s| match s {
-            Stmt::Blocking(Expr::Id(name), r) if times[name] == 1 => {
-                let mut ready = true;
-                visit(r, &mut |e| {
-                    if let Expr::Id(n) = e {
-                        ready &= !targets.contains_key(n) || settled.contains(n);
-                    }
-                    true
-                });
-                ready
+    let others: Vec<Stmt> = statements.iter().filter(|s| holds(s).is_none()).cloned().collect();
+    let mut always = Assigned::new();
+    Flow { targets, errors: BTreeSet::new() }.block(&others, &mut always);
+    statements.retain(|s| {
+        let held = holds(s).and_then(|d| Some((always.get(&d)?.len(), *targets.get(&d)?)));
+        held.is_none_or(|(bits, width)| bits != width as usize)
+    });
+    let facts: Vec<(BTreeSet<String>, BTreeSet<String>)> = statements
+        .iter()
+        .map(|s| {
+            let mut fact = Default::default();
+            let (assigned, read) = &mut fact;
+            uses(std::slice::from_ref(s), targets, assigned, read);
+            fact
+        })
+        .collect();
+    let mut group: Vec<usize> = (0..statements.len()).collect();
+    let join = |group: &mut Vec<usize>, a: usize, b: usize| {
+        let (from, to) = (group[a].max(group[b]), group[a].min(group[b]));
+        group.iter_mut().filter(|g| **g == from).for_each(|g| *g = to);
+    };
+    let mut last: BTreeMap<&str, usize> = BTreeMap::new();
+    for (n, (assigned, _)) in facts.iter().enumerate() {
+        for t in assigned {
+            if let Some(other) = last.insert(t, n) {
+                join(&mut group, other, n);
             }
-            _ => false,
-        });
-        match position.map(|p| statements.remove(p)) {
-            Some(Stmt::Blocking(l, r)) => {
-                settled.extend(whole(&Stmt::Blocking(l.clone(), lit(1, 0))));
-                assigns.push((l, r));
-            }
-            _ => break,
         }
     }
-    let mut hoisted = BTreeMap::new();
-    let inner = |name: &str| targets.contains_key(name) && !settled.contains(name);
-    name_selects(&mut statements, &inner, &mut hoisted);
-    let hoisted = hoisted.into_iter().map(|(name, (width, e))| (name, width, e)).collect();
-    if statements.iter().all(|s| matches!(s, Stmt::Comment(_))) {
-        statements.clear();
+    for (n, s) in statements.iter().enumerate() {
+        if matches!(s, Stmt::Comment(_)) && n + 1 < statements.len() {
+            join(&mut group, n, n + 1);
+        }
+        for t in &facts[n].1 {
+            if let Some(other) = last.get(t.as_str()).filter(|other| **other > n) {
+                join(&mut group, *other, n);
+            }
+        }
     }
-    (assigns, hoisted, statements)
+    while let Some((a, b)) = circle(&group, &facts, &last) {
+        join(&mut group, a, b);
+    }
+
+    let mut hoisted = BTreeMap::new();
+    let mut items = vec![];
+    // In the order of what they do, not of the values that registers hold by default.
+    let (held, acting): (Vec<usize>, Vec<usize>) =
+        (0..statements.len()).partition(|n| holds(&statements[*n]).is_some());
+    let mut members: Vec<usize> = vec![];
+    for n in acting.into_iter().chain(held) {
+        if !members.contains(&group[n]) {
+            members.push(group[n]);
+        }
+    }
+    for g in members {
+        let of_group = |n: &usize| group[*n] == g;
+        let inner: BTreeSet<String> =
+            (0..group.len()).filter(of_group).flat_map(|n| facts[n].0.iter().cloned()).collect();
+        let mut body: Vec<Stmt> = (0..group.len()).filter(of_group).map(|n| statements[n].clone()).collect();
+        match &mut body[..] {
+            [Stmt::Blocking(l @ Expr::Id(_), r)] if !inner.is_empty() => {
+                items.push(Item::Assign(l.clone(), r.clone()));
+            }
+            [Stmt::Comment(_)] => {}
+            _ => {
+                name_selects(&mut body, &|name| inner.contains(name), &mut hoisted);
+                items.push(Item::Comb(body));
+            }
+        }
+    }
+    // Assignments first: what follows reads them.
+    items.sort_by_key(|i| matches!(i, Item::Comb(_)));
+    (items, hoisted.into_iter().map(|(name, (width, e))| (name, width, e)).collect())
 }
 
-/// Names the constant selects of one expression.
+/// Two groups whose targets depend on each other.
+fn circle(
+    group: &[usize],
+    facts: &[(BTreeSet<String>, BTreeSet<String>)],
+    last: &BTreeMap<&str, usize>,
+) -> Option<(usize, usize)> {
+    let mut needs: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for (n, (_, read)) in facts.iter().enumerate() {
+        let sources = read.iter().filter_map(|t| last.get(t.as_str())).map(|n| group[*n]);
+        needs.entry(group[n]).or_default().extend(sources.filter(|g| *g != group[n]));
+    }
+    for start in needs.keys() {
+        let (mut reached, mut open) = (BTreeSet::new(), vec![*start]);
+        while let Some(g) = open.pop() {
+            for next in needs.get(&g).into_iter().flatten() {
+                if next == start {
+                    return Some((*start, g));
+                }
+                if reached.insert(*next) {
+                    open.push(*next);
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Names the constant selects of one expression, because Icarus has no sensitivity to them in `always_comb`.
+///
+/// Bits of what the same block assigns become shifts.
 fn name_fields(e: &mut Expr, inner: &impl Fn(&str) -> bool, hoisted: &mut BTreeMap<String, (u32, Expr)>) {
     replace(e, &mut |e| {
         let Expr::Range(base, hi, lo) = e else { return None };
@@ -241,6 +319,17 @@ fn name_fields(e: &mut Expr, inner: &impl Fn(&str) -> bool, hoisted: &mut BTreeM
         };
         hoisted.insert(field.clone(), (width, e.clone()));
         Some(id(field))
+    });
+    // Yosys 0.23 takes no unary operator before a cast to one bit.
+    replace(e, &mut |e| match e {
+        Expr::Unary(op, cast) if matches!(&**cast, Expr::Resize(w, _) if **w == Expr::Num(1)) => {
+            let cast = (**cast).clone();
+            Some(match op {
+                UnaryOp::Not | UnaryOp::LogicalNot => cast.eq_(lit(1, 0)),
+                _ => cast,
+            })
+        }
+        _ => None,
     });
 }
 

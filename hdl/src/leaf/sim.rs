@@ -100,12 +100,8 @@ impl Probe for Ports {
             return;
         }
         let value = if self.values && !input { literal_limbs(&atom.verilog()).1 } else { vec![] };
-        let port = SimPort {
-            field: name.to_string(),
-            name: suffixed(name, suffix),
-            width: atom.bits(),
-            input,
-        };
+        let port =
+            SimPort { field: name.to_string(), name: suffixed(name, suffix), width: atom.bits(), input };
         self.ports.push((port, value));
     }
 }

@@ -574,6 +574,16 @@ impl Translator {
                     _ => self.typed(e)?.0,
                 };
                 match op {
+                    // Yosys 0.23 takes no unary operator before a cast to one bit.
+                    VerilogOpUnary::Not if matches!(operand, Expr::Resize(..)) && width == 1 => {
+                        operand.eq_(lit(1, 0))
+                    }
+                    VerilogOpUnary::All | VerilogOpUnary::Any | VerilogOpUnary::Xor
+                        if self.ty(e)? == Some(BIT) =>
+                    {
+                        operand
+                    }
+                    VerilogOpUnary::Neg if width == 1 => operand,
                     VerilogOpUnary::Not if width == 1 => operand.lnot(),
                     VerilogOpUnary::Not => !operand,
                     VerilogOpUnary::Neg => -operand,
@@ -800,19 +810,16 @@ impl Translator {
             .map(|(_, s)| (s.name.clone(), s.width))
             .collect();
         super::flow::check(&statements, &targets, &mut self.errors);
-        let (assigns, hoisted, comb) = super::flow::arrange(statements, &targets);
+        let (items, hoisted) = super::flow::arrange(statements, &targets);
         for (name, width, _) in &hoisted {
             m.logic(name, *width);
-        }
-        for (l, r) in assigns {
-            m.assign(l, r);
         }
         for (name, _, value) in hoisted {
             m.assign(name, value);
         }
-        if !comb.is_empty() {
-            m.comb(comb);
-        }
+        items.into_iter().for_each(|i| {
+            m.item(i);
+        });
         if !regs.is_empty() {
             let reset = regs.iter().zip(initial).map(|(s, value)| set_nb(s.name.as_str(), value));
             let next = |s: &Symbol| format!("{}_d", s.name.trim_end_matches("_q"));

@@ -1,0 +1,363 @@
+//! `koch_lister`.
+
+use crate::prelude::*;
+use spec::isa::form;
+
+leaf! {
+    /// The front of the compute engine: reads instructions and lists the pixels of one tile after the other, a pixel
+    /// a cycle, into the tile table. A listed tile waits until the feeder takes it.
+    Lister = "koch_lister" (clock), latency "One cycle for an instruction, one for a pixel.", for config;
+    in {
+        clear: Bit,
+        halt: Bit,
+        valid: Bit,
+        opcode: Bits<4>,
+        pop_prev: Bits<8>,
+        pop_next: Bits<8>,
+        push_prev: Bit,
+        push_next: Bit,
+        x_signed: Bit,
+        x_zero: Bits<17>,
+        y_zero: Bits<17>,
+        y_min: Bits<17>,
+        y_max: Bits<17>,
+        ring: Bits<24>,
+        first: Bit,
+        last: Bit,
+        n_ky: Bits<8>,
+        n_kx: Bits<8>,
+        ky_pitch: Bits<24>,
+        kx_pitch: Bits<20>,
+        words: Bits<12>,
+        word_len: Bits<5>,
+        longs: Bits<12>,
+        w_base: Bits<20>,
+        w_kx_skip: Bits<20>,
+        w_ky_skip: Bits<20>,
+        p_base: Bits<16>,
+        chunks: Bits<8>,
+        chain: Bit,
+        in_base: Bits<24>,
+        in_x: Bits<20>,
+        in_y: Bits<24>,
+        out_base: Bits<24>,
+        out_x: Bits<20>,
+        out_y: Bits<24>,
+        nx: Bits<16>,
+        ny: Bits<16>,
+        load_tokens: Bits<16>,
+        store_tokens: Bits<16>,
+        /// Neither feeder nor drain has work.
+        array_idle: Bit,
+        /// The feeder takes the listed tile.
+        take: Bit,
+    }
+    out {
+        pop: Bit,
+        /// The popped instruction takes its tokens.
+        pop_tokens: Bit,
+        conf_x_signed: Bit,
+        conf_x_zero: Bits<17>,
+        conf_y_zero: Bits<17>,
+        conf_y_min: Bits<17>,
+        conf_y_max: Bits<17>,
+        conf_ring: Bits<24>,
+        tile_first: Bit,
+        tile_last: Bit,
+        tile_n_ky: Bits<8>,
+        tile_n_kx: Bits<8>,
+        tile_ky_pitch: Bits<24>,
+        tile_kx_pitch: Bits<20>,
+        tile_words: Bits<12>,
+        tile_word_len: Bits<5>,
+        tile_longs: Bits<12>,
+        tile_w_base: Bits<20>,
+        tile_w_kx_skip: Bits<20>,
+        tile_w_ky_skip: Bits<20>,
+        tile_p_base: Bits<16>,
+        tile_chunks: Bits<8>,
+        /// A tile is listed.
+        tile_valid: Bit,
+        tile_slot: Bits<2>,
+        tile_rows: Bits<5>,
+        tile_push_prev: Bit,
+        tile_push_next: Bit,
+        pixel_write: Bit,
+        pixel_row: Bits<4>,
+        pixel_in: Bits<24>,
+        pixel_out: Bits<24>,
+        /// No instruction is there.
+        empty: Bit,
+        wait_load: Bit,
+        wait_store: Bit,
+        quiet: Bit,
+    }
+    reg {
+        listing: Bit,
+        full: Bit,
+        slot: Bits<2>,
+        filled: Bits<5>,
+        rows_listed: Bits<5>,
+        push_load: Bit,
+        push_store: Bit,
+        c_x_signed: Bit,
+        c_x_zero: Bits<17>,
+        c_y_zero: Bits<17>,
+        c_y_min: Bits<17>,
+        c_y_max: Bits<17>,
+        c_ring: Bits<24>,
+        t_first: Bit,
+        t_last: Bit,
+        t_n_ky: Bits<8>,
+        t_n_kx: Bits<8>,
+        t_ky_pitch: Bits<24>,
+        t_kx_pitch: Bits<20>,
+        t_words: Bits<12>,
+        t_word_len: Bits<5>,
+        t_longs: Bits<12>,
+        t_w_base: Bits<20>,
+        t_w_kx_skip: Bits<20>,
+        t_w_ky_skip: Bits<20>,
+        t_p_base: Bits<16>,
+        t_chunks: Bits<8>,
+        r_chain: Bit,
+        r_push_prev: Bit,
+        r_push_next: Bit,
+        r_in_x: Bits<20>,
+        r_in_y: Bits<24>,
+        r_out_x: Bits<20>,
+        r_out_y: Bits<24>,
+        r_nx: Bits<16>,
+        in_row: Bits<24>,
+        in_at: Bits<24>,
+        out_row: Bits<24>,
+        out_at: Bits<24>,
+        x_left: Bits<16>,
+        y_left: Bits<16>,
+    }
+    wire {
+        is_quant: Bit,
+        is_taps: Bit,
+        is_rect: Bit,
+        ready: Bit,
+        no_load: Bit,
+        no_store: Bit,
+        go: Bit,
+        step: Bit,
+        row_over: Bit,
+        over: Bit,
+        tile_over: Bit,
+        in_next_x: Bits<24>,
+        in_next_row: Bits<24>,
+        in_wrap_x: Bits<24>,
+        in_wrap_row: Bits<24>,
+        out_next_row: Bits<24>,
+    }
+    const {
+        last_row: Bits<5> = u64::from(config.rows - 1),
+        op_quant: Bits<4> = u64::from(form("quant").opcode),
+        op_taps: Bits<4> = u64::from(form("taps").opcode),
+        op_rect: Bits<4> = u64::from(form("rect").opcode),
+    }
+}
+
+impl Logic for Lister {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(
+            self,
+            clock,
+            listing,
+            full,
+            slot,
+            filled,
+            rows_listed,
+            push_load,
+            push_store,
+            c_x_signed,
+            c_x_zero,
+            c_y_zero,
+            c_y_min,
+            c_y_max,
+            c_ring,
+            t_first,
+            t_last,
+            t_n_ky,
+            t_n_kx,
+            t_ky_pitch,
+            t_kx_pitch,
+            t_words,
+            t_word_len,
+            t_longs,
+            t_w_base,
+            t_w_kx_skip,
+            t_w_ky_skip,
+            t_p_base,
+            t_chunks,
+            r_chain,
+            r_push_prev,
+            r_push_next,
+            r_in_x,
+            r_in_y,
+            r_out_x,
+            r_out_y,
+            r_nx,
+            in_row,
+            in_at,
+            out_row,
+            out_at,
+            x_left,
+            y_left
+        );
+
+        // Instructions.
+        self.is_quant.next = self.opcode.val() == self.op_quant.val();
+        self.is_taps.next = self.opcode.val() == self.op_taps.val();
+        self.is_rect.next = self.opcode.val() == self.op_rect.val();
+        self.no_load.next =
+            self.is_rect.val() & (self.load_tokens.val() < bit_cast::<16, 8>(self.pop_prev.val()));
+        self.no_store.next =
+            self.is_rect.val() & (self.store_tokens.val() < bit_cast::<16, 8>(self.pop_next.val()));
+        self.ready.next = !self.listing.q.val() & !self.full.q.val();
+        self.go.next = self.ready.val()
+            & self.valid.val()
+            & !self.no_load.val()
+            & !self.no_store.val()
+            & !(self.is_quant.val() & !self.array_idle.val())
+            & !self.halt.val();
+        self.pop.next = self.go.val();
+        self.pop_tokens.next = self.go.val() & self.is_rect.val();
+        if self.go.val() & self.is_quant.val() {
+            self.c_x_signed.d.next = self.x_signed.val();
+            self.c_x_zero.d.next = self.x_zero.val();
+            self.c_y_zero.d.next = self.y_zero.val();
+            self.c_y_min.d.next = self.y_min.val();
+            self.c_y_max.d.next = self.y_max.val();
+            self.c_ring.d.next = self.ring.val();
+        }
+        if self.go.val() & self.is_taps.val() {
+            self.t_first.d.next = self.first.val();
+            self.t_last.d.next = self.last.val();
+            self.t_n_ky.d.next = self.n_ky.val();
+            self.t_n_kx.d.next = self.n_kx.val();
+            self.t_ky_pitch.d.next = self.ky_pitch.val();
+            self.t_kx_pitch.d.next = self.kx_pitch.val();
+            self.t_words.d.next = self.words.val();
+            self.t_word_len.d.next = self.word_len.val();
+            self.t_longs.d.next = self.longs.val();
+            self.t_w_base.d.next = self.w_base.val();
+            self.t_w_kx_skip.d.next = self.w_kx_skip.val();
+            self.t_w_ky_skip.d.next = self.w_ky_skip.val();
+            self.t_p_base.d.next = self.p_base.val();
+            self.t_chunks.d.next = self.chunks.val();
+        }
+        if self.go.val() & self.is_rect.val() {
+            self.listing.d.next = true;
+            self.r_chain.d.next = self.chain.val();
+            self.r_push_prev.d.next = self.push_prev.val();
+            self.r_push_next.d.next = self.push_next.val();
+            self.r_in_x.d.next = self.in_x.val();
+            self.r_in_y.d.next = self.in_y.val();
+            self.r_out_x.d.next = self.out_x.val();
+            self.r_out_y.d.next = self.out_y.val();
+            self.r_nx.d.next = self.nx.val();
+            self.in_row.d.next = self.in_base.val();
+            self.in_at.d.next = self.in_base.val();
+            self.out_row.d.next = self.out_base.val();
+            self.out_at.d.next = self.out_base.val();
+            self.x_left.d.next = self.nx.val();
+            self.y_left.d.next = self.ny.val();
+        }
+
+        // Pixels.
+        self.in_next_x.next = self.in_at.q.val() + bit_cast::<24, 20>(self.r_in_x.q.val());
+        self.in_wrap_x.next = self.in_next_x.val();
+        if self.in_next_x.val() >= self.c_ring.q.val() {
+            self.in_wrap_x.next = self.in_next_x.val() - self.c_ring.q.val();
+        }
+        self.in_next_row.next = self.in_row.q.val() + self.r_in_y.q.val();
+        self.in_wrap_row.next = self.in_next_row.val();
+        if self.in_next_row.val() >= self.c_ring.q.val() {
+            self.in_wrap_row.next = self.in_next_row.val() - self.c_ring.q.val();
+        }
+        self.out_next_row.next = self.out_row.q.val() + self.r_out_y.q.val();
+        self.step.next = self.listing.q.val() & !self.full.q.val();
+        self.row_over.next = self.x_left.q.val() == 1;
+        self.over.next = self.row_over.val() & (self.y_left.q.val() == 1);
+        self.tile_over.next =
+            (self.filled.q.val() == self.last_row.val()) | (self.over.val() & !self.r_chain.q.val());
+        if self.step.val() {
+            self.filled.d.next = self.filled.q.val() + 1;
+            self.x_left.d.next = self.x_left.q.val() - 1;
+            self.in_at.d.next = self.in_wrap_x.val();
+            self.out_at.d.next = self.out_at.q.val() + bit_cast::<24, 20>(self.r_out_x.q.val());
+            if self.row_over.val() {
+                self.x_left.d.next = self.r_nx.q.val();
+                self.y_left.d.next = self.y_left.q.val() - 1;
+                self.in_row.d.next = self.in_wrap_row.val();
+                self.in_at.d.next = self.in_wrap_row.val();
+                self.out_row.d.next = self.out_next_row.val();
+                self.out_at.d.next = self.out_next_row.val();
+            }
+            if self.over.val() {
+                self.listing.d.next = false;
+                self.push_load.d.next = self.push_load.q.val() | self.r_push_prev.q.val();
+                self.push_store.d.next = self.push_store.q.val() | self.r_push_next.q.val();
+            }
+            if self.tile_over.val() {
+                self.full.d.next = true;
+                self.rows_listed.d.next = self.filled.q.val() + 1;
+                self.filled.d.next = 0.into();
+            }
+        }
+        if self.take.val() {
+            self.full.d.next = false;
+            self.slot.d.next = self.slot.q.val() + 1;
+            self.push_load.d.next = false;
+            self.push_store.d.next = false;
+        }
+        if self.clear.val() {
+            self.listing.d.next = false;
+            self.full.d.next = false;
+            self.slot.d.next = 0.into();
+            self.filled.d.next = 0.into();
+            self.push_load.d.next = false;
+            self.push_store.d.next = false;
+        }
+
+        self.conf_x_signed.next = self.c_x_signed.q.val();
+        self.conf_x_zero.next = self.c_x_zero.q.val();
+        self.conf_y_zero.next = self.c_y_zero.q.val();
+        self.conf_y_min.next = self.c_y_min.q.val();
+        self.conf_y_max.next = self.c_y_max.q.val();
+        self.conf_ring.next = self.c_ring.q.val();
+        self.tile_first.next = self.t_first.q.val();
+        self.tile_last.next = self.t_last.q.val();
+        self.tile_n_ky.next = self.t_n_ky.q.val();
+        self.tile_n_kx.next = self.t_n_kx.q.val();
+        self.tile_ky_pitch.next = self.t_ky_pitch.q.val();
+        self.tile_kx_pitch.next = self.t_kx_pitch.q.val();
+        self.tile_words.next = self.t_words.q.val();
+        self.tile_word_len.next = self.t_word_len.q.val();
+        self.tile_longs.next = self.t_longs.q.val();
+        self.tile_w_base.next = self.t_w_base.q.val();
+        self.tile_w_kx_skip.next = self.t_w_kx_skip.q.val();
+        self.tile_w_ky_skip.next = self.t_w_ky_skip.q.val();
+        self.tile_p_base.next = self.t_p_base.q.val();
+        self.tile_chunks.next = self.t_chunks.q.val();
+        self.tile_valid.next = self.full.q.val();
+        self.tile_slot.next = self.slot.q.val();
+        self.tile_rows.next = self.rows_listed.q.val();
+        self.tile_push_prev.next = self.push_load.q.val();
+        self.tile_push_next.next = self.push_store.q.val();
+        self.pixel_write.next = self.step.val();
+        self.pixel_row.next = bit_cast::<4, 5>(self.filled.q.val());
+        self.pixel_in.next = self.in_at.q.val();
+        self.pixel_out.next = self.out_at.q.val();
+        self.empty.next = self.ready.val() & !self.valid.val();
+        self.wait_load.next = self.ready.val() & self.valid.val() & self.no_load.val();
+        self.wait_store.next =
+            self.ready.val() & self.valid.val() & !self.no_load.val() & self.no_store.val();
+        self.quiet.next = self.ready.val() & (!self.valid.val() | self.no_load.val() | self.no_store.val());
+    }
+}

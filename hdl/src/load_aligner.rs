@@ -1,0 +1,89 @@
+//! `koch_load_aligner`.
+
+use crate::verilog::*;
+use spec::Config;
+
+/// Turns a piece of a bus word to where it goes in its destination word.
+pub fn module(config: &Config) -> Module {
+    let bus = config.bus_bytes();
+    let lane = bus.trailing_zeros();
+    let mut m =
+        Module::new("koch_load_aligner", "Rotates a piece of a bus word to its place in the buffer's word.");
+    m.note("Byte k of the destination word takes byte k modulo the bus bytes of data_o.");
+    m.note("Latency: one cycle.");
+    m.clocked();
+    m.input("write_i", 1)
+        .input("buffer_i", 2)
+        .input("address_i", 24)
+        .input("bytes_i", 8)
+        .input("lane_i", lane)
+        .input("padding_i", 1)
+        .input("fill_i", 16)
+        .input("word_i", bus * 8)
+        .output("write_o", 1)
+        .output("buffer_o", 2)
+        .output("address_o", 24)
+        .output("bytes_o", 8)
+        .output("data_o", bus * 8);
+    m.logic("turn", lane);
+    m.logic("twice", bus * 16);
+    let fill = if config.operand_bits == 8 { id("fill_i").range(7, 0) } else { id("fill_i") };
+    m.blank();
+    m.assign("turn", id("lane_i") - id("address_i").range(lane - 1, 0));
+    m.assign("twice", cat([id("word_i"), id("word_i")]));
+    m.ff([set_nb("write_o", lit(1, 0))], [set_nb("write_o", "write_i")]);
+    m.ff_no_reset([when(
+        "write_i",
+        [
+            set_nb("buffer_o", "buffer_i"),
+            set_nb("address_o", "address_i"),
+            set_nb("bytes_o", "bytes_i"),
+            if_else(
+                "padding_i",
+                [set_nb("data_o", rep(bus * 8 / config.operand_bits, fill))],
+                [set_nb("data_o", id("twice").part(cat([id("turn"), lit(3, 0)]), bus * 8))],
+            ),
+        ],
+    )]);
+    if config.operand_bits == 8 {
+        m.logic("unused_fill", 1);
+        m.assign("unused_fill", id("fill_i").range(15, 8).any());
+    }
+    m
+}
+
+/// Inside a buffer: spreads aligned data over a word of `bytes` bytes and marks the bytes that are written.
+/// Declares `enable` and `data`; the ports are those of [`write_port`].
+pub fn spread(m: &mut Module, bytes: u32, stride: u32, bus: u32) {
+    let offset = stride.trailing_zeros();
+    m.logic("enable", bytes).logic("data", bytes * 8);
+    m.comb([for_loop(
+        "k",
+        0,
+        bytes,
+        [set(
+            id("enable").at("k"),
+            id("k").ge_(resize(32, id("write_address_i").range(offset - 1, 0))).and(id("k").lt_(
+                resize(32, id("write_address_i").range(offset - 1, 0)) + resize(32, id("write_bytes_i")),
+            )),
+        )],
+    )]);
+    let parts = (0..bytes).rev().map(|k| id("write_data_i").part(k % bus * 8, 8));
+    if bytes == bus {
+        m.assign("data", "write_data_i");
+    } else if bytes % bus == 0 {
+        m.assign("data", rep(bytes / bus, "write_data_i"));
+    } else if bytes < bus {
+        m.assign("data", id("write_data_i").range(bytes * 8 - 1, 0));
+    } else {
+        m.assign("data", cat(parts));
+    }
+}
+
+/// The write port of a buffer that the load engine fills.
+pub fn write_port(m: &mut Module, bus: u32) {
+    m.input("write_i", 1)
+        .input("write_address_i", 24)
+        .input("write_bytes_i", 8)
+        .input("write_data_i", bus * 8);
+}

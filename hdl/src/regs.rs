@@ -1,0 +1,147 @@
+//! `koch_regs`.
+
+use crate::prelude::*;
+use spec::regs::{COUNTERS_OFFSET, ID, REGISTERS};
+
+/// Byte offset of a register.
+fn offset(name: &str) -> u64 {
+    REGISTERS.iter().find(|r| r.name == name).map_or(0, |r| u64::from(r.offset))
+}
+
+fn shape(config: &spec::Config) -> u64 {
+    u64::from(config.rows | config.cols << 8 | config.lanes << 16 | config.operand_bits << 24)
+}
+
+fn hash(config: &spec::Config) -> u64 {
+    u64::from_str_radix(&config.hash()[..8], 16).unwrap_or(0)
+}
+
+leaf! {
+    /// AXI4-Lite slave: control, status, program and the counters. A write needs address and data together; one read
+    /// and one write at a time.
+    Regs = "koch_regs" (clock), latency "A response comes in the cycle after its request.", for config;
+    in {
+        awvalid: Bit,
+        awaddr: Bits<8>,
+        wvalid: Bit,
+        wdata: Bits<32>,
+        bready: Bit,
+        arvalid: Bit,
+        araddr: Bits<8>,
+        rready: Bit,
+        busy: Bit,
+        done: Bit,
+        status: Bits<4>,
+        /// The counter that araddr names.
+        counter: Bits<48>,
+    }
+    out {
+        awready: Bit,
+        wready: Bit,
+        bvalid: Bit,
+        arready: Bit,
+        rvalid: Bit,
+        rdata: Bits<32>,
+        counter_index: Bits<4>,
+        start: Bit,
+        acknowledge: Bit,
+        interrupt: Bit,
+        program: Bits<32>,
+        instructions: Bits<32>,
+    }
+    reg {
+        written: Bit,
+        answered: Bit,
+        answer: Bits<32>,
+        enable: Bit,
+        base: Bits<32>,
+        length: Bits<32>,
+    }
+    wire {
+        write: Bit,
+        read: Bit,
+    }
+    const {
+        at_id: Bits<8> = offset("id"),
+        at_shape: Bits<8> = offset("shape"),
+        at_hash: Bits<8> = offset("config_hash"),
+        at_control: Bits<8> = offset("control"),
+        at_status: Bits<8> = offset("status"),
+        at_interrupt: Bits<8> = offset("interrupt"),
+        at_program: Bits<8> = offset("program"),
+        at_instructions: Bits<8> = offset("instructions"),
+        at_counters: Bits<8> = u64::from(COUNTERS_OFFSET),
+        id: Bits<32> = u64::from(ID),
+        shape: Bits<32> = shape(config),
+        config_hash: Bits<32> = hash(config),
+    }
+}
+
+impl Logic for Regs {
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, written, answered, answer, enable, base, length);
+
+        self.write.next = self.awvalid.val() & self.wvalid.val() & !self.written.q.val();
+        self.awready.next = self.write.val();
+        self.wready.next = self.write.val();
+        self.start.next = false;
+        self.acknowledge.next = false;
+        if self.bready.val() {
+            self.written.d.next = false;
+        }
+        if self.write.val() {
+            self.written.d.next = true;
+            if self.awaddr.val() == self.at_control.val() {
+                self.start.next = self.wdata.val().get_bit(0);
+            } else if self.awaddr.val() == self.at_interrupt.val() {
+                self.enable.d.next = self.wdata.val().get_bit(0);
+                self.acknowledge.next = self.wdata.val().get_bit(1);
+            } else if self.awaddr.val() == self.at_program.val() {
+                self.base.d.next = self.wdata.val();
+            } else if self.awaddr.val() == self.at_instructions.val() {
+                self.length.d.next = self.wdata.val();
+            }
+        }
+
+        self.read.next = self.arvalid.val() & !self.answered.q.val();
+        self.arready.next = self.read.val();
+        self.counter_index.next = bit_cast::<4, 8>((self.araddr.val() - self.at_counters.val()) >> 3);
+        if self.rready.val() {
+            self.answered.d.next = false;
+        }
+        if self.read.val() {
+            self.answered.d.next = true;
+            self.answer.d.next = 0.into();
+            if self.araddr.val() >= self.at_counters.val() {
+                self.answer.d.next = bit_cast::<32, 48>(self.counter.val());
+                if self.araddr.val().get_bit(2) {
+                    self.answer.d.next = bit_cast::<32, 48>(self.counter.val() >> 32);
+                }
+            } else if self.araddr.val() == self.at_id.val() {
+                self.answer.d.next = self.id.val();
+            } else if self.araddr.val() == self.at_shape.val() {
+                self.answer.d.next = self.shape.val();
+            } else if self.araddr.val() == self.at_hash.val() {
+                self.answer.d.next = self.config_hash.val();
+            } else if self.araddr.val() == self.at_status.val() {
+                self.answer.d.next = (bit_cast::<32, 4>(self.status.val()) << 8)
+                    | (bits_of_bool::<32>(self.done.val()) << 1)
+                    | bits_of_bool::<32>(self.busy.val());
+            } else if self.araddr.val() == self.at_interrupt.val() {
+                self.answer.d.next = bits_of_bool::<32>(self.enable.q.val());
+            } else if self.araddr.val() == self.at_program.val() {
+                self.answer.d.next = self.base.q.val();
+            } else if self.araddr.val() == self.at_instructions.val() {
+                self.answer.d.next = self.length.q.val();
+            }
+        }
+
+        self.bvalid.next = self.written.q.val();
+        self.rvalid.next = self.answered.q.val();
+        self.rdata.next = self.answer.q.val();
+        self.interrupt.next = self.enable.q.val() & self.done.val();
+        self.program.next = self.base.q.val();
+        self.instructions.next = self.length.q.val();
+    }
+}

@@ -1,0 +1,132 @@
+//! `koch_store_data`.
+
+use crate::verilog::*;
+use spec::Config;
+
+/// The data path of the store engine: pieces of output buffer words become beats of the two burst slots.
+pub fn module(config: &Config) -> Module {
+    let (bus, stride) = (config.bus_bytes(), config.obuf_stride());
+    let lane = bus.trailing_zeros();
+    let offset = stride.trailing_zeros();
+    let beats = config.burst_beats;
+    let beat = beats.trailing_zeros();
+    let mut m = Module::new(
+        "koch_store_data",
+        "Puts pieces of output buffer words together to beats with strobes, in two burst slots.",
+    );
+    m.note("Latency: a beat can be sent four cycles after its last piece is read.");
+    m.clocked();
+    m.input("read_i", 1)
+        .input("offset_i", offset)
+        .input("bytes_i", 7)
+        .input("lane_i", 6)
+        .input("first_i", 1)
+        .input("last_i", 1)
+        .input("slot_i", 1)
+        .input("beat_i", beat)
+        .input("word_i", stride * 8)
+        .input("send_slot_i", 1)
+        .input("send_beat_i", beat)
+        .output("data_o", bus * 8)
+        .output("strobe_o", bus);
+    let control = offset + 7 + 6 + 2 + 1 + beat;
+    m.logic("read_2q", 1).logic("read_3q", 1);
+    m.logic("offset", offset).logic("bytes", 7).logic("lane", 6);
+    m.logic("first_2q", 1).logic("last_2q", 1).logic("slot_2q", 1).logic("beat_2q", beat);
+    m.logic("first_3q", 1).logic("last_3q", 1).logic("slot_3q", 1).logic("beat_3q", beat);
+    m.logic("turn", offset).logic("twice", stride * 16).logic("strobe", bus);
+    m.logic("piece_q", bus * 8).logic("piece_strobe_q", bus);
+    m.logic("data_d", bus * 8).logic("data_q", bus * 8);
+    m.logic("strobe_d", bus).logic("strobe_q", bus);
+    m.logic_array("slots_q", bus * 9, 2 * beats);
+    m.blank();
+    m.comment("Wait for the output buffer.");
+    m.inst(
+        "koch_delay",
+        "u_read",
+        [("Width", Expr::from(1)), ("Depth", Expr::from(2))],
+        [
+            ("clk_i", id("clk_i")),
+            ("rst_ni", id("rst_ni")),
+            ("data_i", id("read_i")),
+            ("data_o", id("read_2q")),
+        ],
+    );
+    m.inst(
+        "koch_delay",
+        "u_control",
+        [("Width", Expr::from(control)), ("Depth", Expr::from(2))],
+        [
+            ("clk_i", id("clk_i")),
+            ("rst_ni", id("rst_ni")),
+            (
+                "data_i",
+                cat(["offset_i", "bytes_i", "lane_i", "first_i", "last_i", "slot_i", "beat_i"].map(id)),
+            ),
+            ("data_o", cat(["offset", "bytes", "lane", "first_2q", "last_2q", "slot_2q", "beat_2q"].map(id))),
+        ],
+    );
+    m.comment("Turn the piece to its place in the beat.");
+    let lane_wide =
+        if offset > 6 { resize(offset, id("lane")) } else { id("lane").range(offset.min(6) - 1, 0) };
+    m.assign("turn", id("offset") - lane_wide);
+    m.assign("twice", cat([id("word_i"), id("word_i")]));
+    m.comb([for_loop(
+        "k",
+        0,
+        bus,
+        [set(
+            id("strobe").at("k"),
+            id("k")
+                .ge_(resize(32, id("lane")))
+                .and(id("k").lt_(resize(32, id("lane")) + resize(32, id("bytes")))),
+        )],
+    )]);
+    m.ff([set_nb("read_3q", lit(1, 0))], [set_nb("read_3q", "read_2q")]);
+    m.ff_no_reset([when(
+        "read_2q",
+        [
+            set_nb("piece_q", id("twice").part(cat([id("turn"), lit(3, 0)]), bus * 8)),
+            set_nb("piece_strobe_q", "strobe"),
+            set_nb("first_3q", "first_2q"),
+            set_nb("last_3q", "last_2q"),
+            set_nb("slot_3q", "slot_2q"),
+            set_nb("beat_3q", "beat_2q"),
+        ],
+    )]);
+    m.comment("Merge it.");
+    m.assign("strobe_d", mux("first_3q", "piece_strobe_q", id("strobe_q") | "piece_strobe_q"));
+    m.comb([for_loop(
+        "k",
+        0,
+        bus,
+        [set(
+            id("data_d").part(id("k") * 8, 8),
+            mux(
+                id("piece_strobe_q").at("k"),
+                id("piece_q").part(id("k") * 8, 8),
+                id("data_q").part(id("k") * 8, 8),
+            ),
+        )],
+    )]);
+    m.ff_no_reset([when(
+        "read_3q",
+        [
+            set_nb("data_q", "data_d"),
+            set_nb("strobe_q", "strobe_d"),
+            when(
+                "last_3q",
+                [set_nb(
+                    id("slots_q").at(cat([id("slot_3q"), id("beat_3q")])),
+                    cat([id("strobe_d"), id("data_d")]),
+                )],
+            ),
+        ],
+    )]);
+    m.assign(
+        cat([id("strobe_o"), id("data_o")]),
+        id("slots_q").at(cat([id("send_slot_i"), id("send_beat_i")])),
+    );
+    let _ = lane;
+    m
+}
