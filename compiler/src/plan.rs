@@ -46,6 +46,8 @@ pub struct Tiling {
     pub ring_rows: i64,
     /// The ring holds every row of every image.
     pub resident: bool,
+    /// Words of the weight buffer that instructions can address.
+    pub weight_words: i64,
     /// Filter groups that the weight buffer holds.
     pub slots: i64,
 }
@@ -201,8 +203,9 @@ impl Chooser<'_> {
     fn best(&mut self) -> Result<(Tiling, Estimate), CompileError> {
         let s = self.shape;
         let words = i64::from(self.config.wbuf_words()).min(MAX_WORDS);
-        let sliced = s.words() > words || s.group_cin > MAX_SEGMENT;
         let rows = i64::from(self.config.rows);
+        let one_tile = s.images * s.out_h * s.out_w <= rows;
+        let sliced = s.words() > words || s.group_cin > MAX_SEGMENT || one_tile && 2 * s.words() > words;
         let mut best: Option<(Tiling, Estimate)> = None;
         let mut feasible = 0;
         for parts in 1..=s.out_w {
@@ -290,8 +293,19 @@ impl Chooser<'_> {
             near.chain(tops).chain(whole).chain(balanced).filter(|h| (1..=limit).contains(h)).collect()
         };
         let slots = if sliced { 0 } else { words / s.words() };
-        let tiling =
-            |band| Tiling { strip, band, chunk, joint, sliced, row_pitch, lead, ring_rows, resident, slots };
+        let tiling = |band| Tiling {
+            strip,
+            band,
+            chunk,
+            joint,
+            sliced,
+            row_pitch,
+            lead,
+            ring_rows,
+            resident,
+            weight_words: words,
+            slots,
+        };
         heights.into_iter().map(tiling).collect()
     }
 
@@ -359,8 +373,9 @@ impl Chooser<'_> {
         if !t.resident && (2 * t.band - 1) * s.sh + reach > t.ring_rows {
             exposed += inputs / bus;
         }
-        if !t.sliced && t.slots < 2 && filters > 1 {
-            exposed += weights / bus;
+        if !t.sliced && t.slots < 2 && filters > 1 && (s.rows.len() == 1 || bands > 1) {
+            let overlap = (2 * s.words() - t.weight_words).max(0);
+            exposed += weights / bus * overlap / s.words();
         }
         let tail = store * if t.joint { 1 } else { t.chunk } / (blocks * filters).max(1);
         // A block's first tile waits for the array, its last one for the drain.

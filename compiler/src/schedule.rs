@@ -51,6 +51,8 @@ struct Job<'a> {
 /// A slot of the weight buffer.
 #[derive(Clone, Debug, Default)]
 struct Slot {
+    /// First word.
+    word: i64,
     filter: Option<i64>,
     loaded: Vec<(i64, i64)>,
 }
@@ -94,7 +96,7 @@ pub fn schedule(plan: &Plan, addresses: Addresses, quant: isa::Quant) -> Result<
         next_row: 0,
         window: Window::new(shape, 0, shape.out_w),
         strip_first: 0,
-        slots: vec![Slot::default(); tiling.slots.clamp(0, shape.filters()) as usize],
+        slots: places(plan).into_iter().map(|word| Slot { word, ..Slot::default() }).collect(),
         next_slot: 0,
         slice: 0,
         params: vec![None; param_slots as usize],
@@ -106,6 +108,16 @@ pub fn schedule(plan: &Plan, addresses: Addresses, quant: isa::Quant) -> Result<
     scheduler.push(isa::Quant { ring, ..quant }, Vec::new(), 0)?;
     scheduler.run()?;
     Ok(scheduler.ops)
+}
+
+/// First words of the slots of the weight buffer. Where two filter groups almost fit, they overlap: the next group's
+/// weights are loaded but for those that the current one still needs.
+fn places(plan: &Plan) -> Vec<i64> {
+    let words = plan.shape.words();
+    match (plan.tiling.slots, plan.shape.filters()) {
+        (1, 2..) => vec![0, plan.tiling.weight_words - words],
+        (slots, filters) => (0..slots.min(filters)).map(|i| i * words).collect(),
+    }
 }
 
 impl Scheduler<'_> {
@@ -182,7 +194,8 @@ impl Scheduler<'_> {
             let last = final_block && index == s.filters() - 1;
             let load = self.bus_cycles(s.words() * filter.cols * s.operand);
             let first = self.ops.len() == 1;
-            let tail = last && self.find(index).is_none() && load > compute;
+            // Nothing follows that could hide the last reduction behind the loads.
+            let tail = last && self.find(index).is_none() && 2 * load >= compute;
             let job = Job {
                 image,
                 block,
@@ -214,26 +227,42 @@ impl Scheduler<'_> {
     }
 
     fn job(&mut self, job: &Job<'_>, store: Option<(i64, i64)>, last: bool) -> Result<(), CompileError> {
-        if !job.lazy {
+        let slot = if self.tiling.sliced { 0 } else { self.slot(job.index) };
+        // In overlapping slots the last rows must not need the weights that lie where the next group's go.
+        let upwards = slot == 1 && self.overlap() > 0;
+        if !job.lazy || upwards {
             self.load_rows(job.image, self.shape.input_rows(job.block.y0, job.block.y1))?;
+        }
+        if !job.lazy {
             if !self.tiling.sliced {
-                self.load_weights(job, (0, self.shape.words()))?;
+                let (overlap, words) = (self.overlap(), self.shape.words());
+                let free = if upwards { (overlap, words) } else { (0, words - overlap) };
+                self.load_weights(job, free)?;
+                self.load_weights(job, (0, words))?;
             }
             self.load_params(job.index)?;
         }
-        let (mut done, mut first) = (job.block.y0, true);
-        for (area, chains) in job.classes {
+        let mut first = true;
+        for i in 0..job.classes.len() {
+            let (area, chains) = &job.classes[if upwards { job.classes.len() - 1 - i } else { i }];
             for chain in chains {
                 self.chain(job, chain, std::mem::take(&mut first))?;
             }
-            if let Some((group, region)) = store
-                && (last || area.y1 == job.block.y1)
-            {
-                self.store(job, (done, area.y1), group, region)?;
-                done = area.y1;
+            if let Some((group, region)) = store {
+                // The last stores are not hidden by anything, so they start as early as they can.
+                if last {
+                    self.store(job, (area.y0, area.y1), group, region)?;
+                } else if i + 1 == job.classes.len() {
+                    self.store(job, (job.block.y0, job.block.y1), group, region)?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Words that two slots of the weight buffer share.
+    fn overlap(&self) -> i64 {
+        self.slots.get(1).map_or(0, |slot| (self.shape.words() - slot.word).max(0))
     }
 
     fn chain(&mut self, job: &Job<'_>, chain: &Chain, first: bool) -> Result<(), CompileError> {
@@ -406,16 +435,8 @@ impl Scheduler<'_> {
             self.load_taps(&job.filter, (from, to), word)?;
             return Ok(Place { word, first: from });
         }
-        let slot = match self.find(job.index) {
-            Some(slot) => slot,
-            None => {
-                let slot = self.next_slot;
-                self.next_slot = (slot + 1) % self.slots.len();
-                self.slots[slot] = Slot { filter: Some(job.index), loaded: Vec::new() };
-                slot
-            }
-        };
-        let word = slot as i64 * self.shape.words();
+        let slot = self.slot(job.index);
+        let word = self.slots[slot].word;
         let mut missing = from;
         let loaded = std::mem::take(&mut self.slots[slot].loaded);
         for &(lo, hi) in &loaded {
@@ -429,6 +450,20 @@ impl Scheduler<'_> {
         }
         self.slots[slot].loaded = merge(loaded, (from, to));
         Ok(Place { word, first: 0 })
+    }
+
+    /// The slot of a filter group: where it is, or else the next one.
+    fn slot(&mut self, index: i64) -> usize {
+        if let Some(slot) = self.find(index) {
+            return slot;
+        }
+        if self.overlap() > 0 {
+            self.slots.iter_mut().for_each(|slot| slot.filter = None);
+        }
+        let slot = self.next_slot;
+        self.next_slot = (slot + 1) % self.slots.len();
+        self.slots[slot] = Slot { filter: Some(index), loaded: Vec::new(), ..self.slots[slot] };
+        slot
     }
 
     fn load_taps(

@@ -4,10 +4,10 @@
 mod machine;
 
 use machine::Order;
-use spec::Config;
 use spec::config::{ConfigSpec, Size};
 use spec::layer::{Layer, LayerData, LayerSpec};
 use spec::rng::{in_range, splitmix64};
+use spec::{Config, MemorySpec, Status};
 
 fn pick(state: &mut u64, values: &[u32]) -> u32 {
     values[in_range(state, 0, values.len() as i32 - 1) as usize]
@@ -106,6 +106,8 @@ fn check(layer: &Layer, config: &Config, seed: u64) -> Option<String> {
     let program = compiler::assemble(&plan, Some(&data)).unwrap_or_else(|e| panic!("{e}\n{}", context()));
     let code = compiler::assemble(&plan, None).unwrap();
     assert_eq!((program.len(), program.output), (code.len(), code.output));
+    let timed = cyclemodel::run(config, &code, &MemorySpec::default()).unwrap();
+    assert_eq!(timed.status, Status::Ok, "{}", context());
     let want = reference::conv(layer, &data);
     for order in [Order::Program, Order::LoadsFirst, Order::LoadsLast, Order::Random(seed)] {
         let run = machine::run(config, &program, order);
@@ -156,6 +158,37 @@ fn typical_layers_compute_what_the_reference_does() {
         let layer: Layer = text.parse().unwrap();
         for name in Config::names() {
             check(&layer, &Config::named(&name).unwrap(), 1).unwrap_or_else(|| panic!("{text} on {name}"));
+        }
+    }
+}
+
+#[test]
+fn extreme_layers_are_planned_or_refused() {
+    for text in [
+        "fc in=65535 out=65535",
+        "fc in=65535 out=1 batch=65535",
+        "fc in=1 out=1 batch=65535",
+        "conv cin=1 h=65535 w=65535 cout=1 k=1",
+        "conv cin=1 h=60000 w=3 cout=1 k=3 pad=1",
+        "conv cin=1 h=3 w=65535 cout=1 k=255 pad=254",
+        "conv cin=65535 h=1 w=1 cout=65535 k=1 groups=65535",
+        "conv cin=65535 h=1 w=1 cout=1 k=255 pad=254",
+        "conv cin=2048 h=255 w=255 cout=16 k=255 dil=255 stride=255 pad=64770",
+        "conv cin=65535 h=255 w=255 cout=1 k=1 stride=255",
+        "conv cin=512 h=28 w=28 cout=512 k=3 pad=1 batch=64",
+    ] {
+        let layer: Layer = text.parse().unwrap_or_else(|e| panic!("{e}"));
+        for name in ["default", "tiny"] {
+            let config = Config::named(name).unwrap();
+            match compiler::plan(&layer, &config) {
+                Ok(plan) => {
+                    assert!(!plan.to_string().is_empty());
+                    if plan.cycles() < 1 << 28 {
+                        compiler::assemble(&plan, None).unwrap_or_else(|e| panic!("{plan}: {e}"));
+                    }
+                }
+                Err(e) => assert!(e.to_string().contains("; use "), "{text}: {e}"),
+            }
         }
     }
 }
