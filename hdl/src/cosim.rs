@@ -3,10 +3,10 @@
 //!
 //! ```no_run
 //! # use hdl::cosim::Cosim;
-//! # use hdl::pe::Pe;
-//! Cosim::new("pe").cycles(20_000).run(Pe::default);
+//! # use hdl::requant::Requant;
+//! Cosim::new("requant").cycles(20_000).run(Requant::default);
 //! // With stimuli of one's own where random bits seldom hit the interesting cases:
-//! Cosim::new("pe").cycles(20_000).run_with(Pe::default, |rng, port| match port {
+//! Cosim::new("requant").cycles(20_000).run_with(Requant::default, |rng, port| match port {
 //!     "valid_i" => Some(u64::from(rng.chance(90))),
 //!     _ => None,
 //! });

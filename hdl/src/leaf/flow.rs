@@ -274,6 +274,55 @@ pub(super) fn arrange(
     (items, hoisted.into_iter().map(|(name, (width, e))| (name, width, e)).collect())
 }
 
+/// Which bits of which names the items read.
+pub(super) fn reads(
+    items: &[Item],
+    hoisted: &[Hoisted],
+    widths: &BTreeMap<String, u32>,
+) -> BTreeMap<String, BTreeSet<u32>> {
+    let mut used: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+    let mut read = |e: &Expr| {
+        visit(e, &mut |e| match bits_of(e, widths) {
+            Some((name, lo, width)) => {
+                used.entry(name).or_default().extend(lo..lo + width);
+                false
+            }
+            None => true,
+        });
+    };
+    hoisted.iter().for_each(|(_, _, e)| read(e));
+    for item in items {
+        match item {
+            Item::Assign(_, r) => read(r),
+            Item::Comb(body) => each_read(body, &mut read),
+            _ => {}
+        }
+    }
+    used
+}
+
+fn each_read(statements: &[Stmt], read: &mut impl FnMut(&Expr)) {
+    for s in statements {
+        match s {
+            Stmt::Blocking(_, r) => read(r),
+            Stmt::If(c, a, b) => {
+                read(c);
+                each_read(a, read);
+                each_read(b, read);
+            }
+            Stmt::Case(e, arms, default) => {
+                read(e);
+                for (patterns, body) in arms {
+                    patterns.iter().for_each(&mut *read);
+                    each_read(body, read);
+                }
+                each_read(default, read);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Two groups whose targets depend on each other.
 fn circle(
     group: &[usize],

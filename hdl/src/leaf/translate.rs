@@ -246,6 +246,8 @@ struct Ty {
 const BIT: Ty = Ty { width: 1, signed: false };
 
 type Out<T> = Result<T, String>;
+/// Part of a concatenation: place, width, value.
+type Field<'a> = (u32, u32, &'a E);
 
 #[derive(Default)]
 struct Translator {
@@ -325,7 +327,6 @@ impl Translator {
                         "false" => arms.push((vec![lit(1, 0)], body)),
                         name => {
                             let symbol = self.variant(name)?;
-                            self.use_bits(&symbol.name, 0, symbol.width);
                             arms.push((vec![id(symbol.name)], body));
                         }
                     }
@@ -485,10 +486,6 @@ impl Translator {
         })
     }
 
-    fn use_bits(&mut self, name: &str, lo: u32, width: u32) {
-        self.used.entry(name.to_string()).or_default().extend(lo..lo + width);
-    }
-
     /// An expression where the context has `width` bits.
     fn sized(&mut self, e: &E, width: u32) -> Out<Expr> {
         let ty = self.ty(e)?;
@@ -550,7 +547,6 @@ impl Translator {
                         s.name
                     ));
                 }
-                self.use_bits(&s.name, 0, s.width);
                 id(s.name)
             }
             E::Literal(_) => unreachable!("literals are constants"),
@@ -702,7 +698,6 @@ impl Translator {
             E::Signal(name) => {
                 let s = self.symbol(&self.key(name)?)?;
                 if matches!(s.kind, Kind::Input | Kind::RegQ | Kind::Local | Kind::Output) {
-                    self.use_bits(&s.name, lo, width);
                     return Ok(select(id(s.name), s.width, lo, width));
                 }
             }
@@ -714,7 +709,7 @@ impl Translator {
     }
 
     /// Disjoint fields joined by casts, shifts and ors: place, width, value.
-    fn fields_of<'a>(&self, e: &'a E, total: u32) -> Out<Option<Vec<(u32, u32, &'a E)>>> {
+    fn fields_of<'a>(&self, e: &'a E, total: u32) -> Out<Option<Vec<Field<'a>>>> {
         Ok(match e {
             E::Paren(e) => self.fields_of(e, total)?,
             E::Cast(inner, m) => match self.ty(inner)? {
@@ -740,7 +735,7 @@ impl Translator {
         })
     }
 
-    fn concatenation(&mut self, fields: Vec<(u32, u32, &E)>, total: u32) -> Out<Expr> {
+    fn concatenation(&mut self, fields: Vec<Field<'_>>, total: u32) -> Out<Expr> {
         let mut parts = vec![];
         let mut at = 0;
         for (lo, width, e) in fields {
@@ -785,6 +780,15 @@ impl Translator {
                 _ => continue,
             };
         }
+        let targets: BTreeMap<String, u32> = symbols
+            .iter()
+            .filter(|(_, s)| matches!(s.kind, Kind::Output | Kind::Local | Kind::RegD))
+            .map(|(_, s)| (s.name.clone(), s.width))
+            .collect();
+        super::flow::check(&statements, &targets, &mut self.errors);
+        let (items, hoisted) = super::flow::arrange(statements, &targets);
+        let widths = symbols.iter().map(|(_, s)| (s.name.clone(), s.width)).collect();
+        self.used = super::flow::reads(&items, &hoisted, &widths);
         let regs: Vec<Symbol> = of(Kind::RegQ).cloned().collect();
         let initial: Vec<Expr> = regs.iter().map(|s| self.initial(s)).collect();
         for s in of(Kind::Constant).filter(|s| self.used.contains_key(&s.name)) {
@@ -793,9 +797,9 @@ impl Translator {
         for s in of(Kind::Local) {
             m.logic(&s.name, s.width);
         }
+        let next = |s: &Symbol| format!("{}_d", s.name.strip_suffix("_q").unwrap_or(&s.name));
         for s in of(Kind::RegQ) {
-            let stem = s.name.trim_end_matches("_q");
-            m.logic(format!("{stem}_d"), s.width).logic(&s.name, s.width);
+            m.logic(next(s), s.width).logic(&s.name, s.width);
         }
         for (key, s) in &symbols {
             if let (Kind::RegQ, Some(reg)) = (s.kind, key.strip_suffix("$q"))
@@ -804,13 +808,6 @@ impl Translator {
                 self.errors.push(format!("register `{reg}` is missing from dff_setup!"));
             }
         }
-        let targets: BTreeMap<String, u32> = symbols
-            .iter()
-            .filter(|(_, s)| matches!(s.kind, Kind::Output | Kind::Local | Kind::RegD))
-            .map(|(_, s)| (s.name.clone(), s.width))
-            .collect();
-        super::flow::check(&statements, &targets, &mut self.errors);
-        let (items, hoisted) = super::flow::arrange(statements, &targets);
         for (name, width, _) in &hoisted {
             m.logic(name, *width);
         }
@@ -822,7 +819,6 @@ impl Translator {
         });
         if !regs.is_empty() {
             let reset = regs.iter().zip(initial).map(|(s, value)| set_nb(s.name.as_str(), value));
-            let next = |s: &Symbol| format!("{}_d", s.name.trim_end_matches("_q"));
             let body = regs.iter().map(|s| set_nb(s.name.as_str(), next(s)));
             m.ff(reset.collect::<Vec<_>>(), body.collect::<Vec<_>>());
         } else if self.fields.clock.is_some() {
@@ -838,7 +834,7 @@ impl Translator {
         let variant = usize::try_from(value).ok().and_then(|v| s.variants.get(v));
         match variant.and_then(|key| self.symbol(key).ok()) {
             Some(v) => {
-                self.use_bits(&v.name, 0, v.width);
+                self.used.entry(v.name.clone()).or_default().extend(0..v.width);
                 id(v.name)
             }
             None => lit(s.width, value),
