@@ -63,7 +63,7 @@ pub fn module(config: &Config) -> Module {
     m.assign("pair", mux(id("turn").at(offset), cat([id("even"), id("odd")]), cat([id("odd"), id("even")])));
     m.ff_no_reset([when(
         "read_q",
-        [set_nb("word_o", id("pair").part(cat([id("turn").range(offset - 1, 0), lit(3, 0)]), bytes * 8))],
+        [set_nb("word_o", id("pair").part(cat([lit(1, 0), id("turn").range(offset - 1, 0), lit(3, 0)]), bytes * 8))],
     )]);
     m
 }

@@ -41,7 +41,7 @@ pub fn module(config: &Config) -> Module {
             if_else(
                 "padding_i",
                 [set_nb("data_o", rep(bus * 8 / config.operand_bits, fill))],
-                [set_nb("data_o", id("twice").part(cat([id("turn"), lit(3, 0)]), bus * 8))],
+                [set_nb("data_o", id("twice").part(cat([lit(1, 0), id("turn"), lit(3, 0)]), bus * 8))],
             ),
         ],
     )]);

@@ -86,7 +86,7 @@ pub fn module(config: &Config) -> Module {
     m.ff_no_reset([when(
         "read_2q",
         [
-            set_nb("piece_q", id("twice").part(cat([id("turn"), lit(3, 0)]), bus * 8)),
+            set_nb("piece_q", id("twice").part(cat([lit(1, 0), id("turn"), lit(3, 0)]), bus * 8)),
             set_nb("piece_strobe_q", "strobe"),
             set_nb("first_3q", "first_2q"),
             set_nb("last_3q", "last_2q"),

@@ -1,1 +1,9 @@
-//! Koch crate `testbench`.
+//! Runs programs on the generated RTL: Verilator behind a thin bridge, a memory at its pins, and the suite of cases
+//! that every machine must pass alike.
+
+pub mod bridge;
+pub mod memory;
+pub mod rtl;
+
+pub use bridge::BuildError;
+pub use rtl::{Rtl, RunError};

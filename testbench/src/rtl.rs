@@ -1,0 +1,144 @@
+//! The Verilated RTL as a machine.
+
+use crate::bridge::{self, BuildError, Control, Instance, Library};
+use crate::memory::{Answers, Bytes, Memory, Requests};
+use spec::regs::{COUNTERS_OFFSET, REGISTERS};
+use spec::{Config, Counters, MemorySpec, Program, Run, Status, memory::MemoryError};
+use std::path::PathBuf;
+
+/// A config's RTL, ready to run programs.
+pub struct Rtl {
+    config: Config,
+    library: Library,
+    trace: Option<PathBuf>,
+}
+
+/// Why a run has no result.
+#[derive(Debug)]
+pub enum RunError {
+    /// The model could not be set up.
+    Build(BuildError),
+    /// The memory's behaviour is not a legal one.
+    Memory(MemoryError),
+    /// It was not over after so many cycles.
+    Hang(u64),
+    /// The RTL broke a rule of the bus.
+    Protocol(String),
+}
+
+impl std::fmt::Display for RunError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Build(e) => e.fmt(f),
+            Self::Memory(e) => e.fmt(f),
+            Self::Hang(cycles) => write!(f, "the RTL was still busy after {cycles} cycles"),
+            Self::Protocol(text) => write!(f, "the RTL broke a bus rule: {text}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+fn offset(name: &str) -> u32 {
+    REGISTERS.iter().find(|r| r.name == name).map_or(0, |r| r.offset)
+}
+
+impl Rtl {
+    /// Builds (or finds) the model of `config`. With `trace`, runs write a waveform there.
+    pub fn new(config: &Config, trace: Option<PathBuf>) -> Result<Self, BuildError> {
+        let library = Library::load(&bridge::build(config, trace.is_some())?)?;
+        Ok(Self { config: config.clone(), library, trace })
+    }
+
+    /// Runs a program from reset to its interrupt; gives up after `limit` cycles.
+    pub fn run(&self, program: &Program, memory: &MemorySpec, limit: u64) -> Result<Run, RunError> {
+        let bus = self.config.bus_bytes();
+        memory.check(bus).map_err(RunError::Memory)?;
+        let seed = (memory.stall_seed as u32 | 1) & 0x7fff_ffff;
+        let instance =
+            Instance::new(&self.library, bus, self.trace.as_deref(), seed).map_err(RunError::Build)?;
+        let mut host = Host { instance };
+        host.reset();
+        host.write(offset("program"), program.base);
+        host.write(offset("instructions"), program.len());
+        host.write(offset("interrupt"), 1);
+        host.write(offset("control"), 1);
+        let mut memory = Memory::new(memory, bus, Bytes::load(program));
+        let mut wdata = [0; 64];
+        let mut rdata = [0; 64];
+        let mut strobe = 0;
+        let mut t = 0;
+        while !host.instance.irq() {
+            if t >= limit {
+                return Err(RunError::Hang(t));
+            }
+            let requests: Requests = host.instance.requests(&mut wdata, &mut strobe);
+            let answers =
+                memory.cycle(t, &requests, &wdata[..bus as usize], strobe, &mut rdata[..bus as usize]);
+            host.instance.cycle(&answers, &rdata, None);
+            t += 1;
+        }
+        if let Some(text) = memory.violation {
+            return Err(RunError::Protocol(text));
+        }
+        let status = host.read(offset("status"));
+        let values: Vec<u64> = (0..Counters::ALL.len() as u32)
+            .map(|k| {
+                let at = COUNTERS_OFFSET + 8 * k;
+                u64::from(host.read(at)) | u64::from(host.read(at + 4)) << 32
+            })
+            .collect();
+        let mut output = vec![0; program.output.1 as usize];
+        memory.bytes.read(program.output.0, &mut output);
+        Ok(Run {
+            status: Status::from_code(status >> 8 & 15).unwrap_or_default(),
+            counters: Counters::from_values(&values),
+            output: Some(output),
+        })
+    }
+}
+
+/// The other side of the control bus.
+struct Host<'a> {
+    instance: Instance<'a>,
+}
+
+impl Host<'_> {
+    fn cycle(&mut self, control: &mut Control) {
+        control.rst_n = 1;
+        self.instance.cycle(&Answers::default(), &[0; 64], Some(control));
+    }
+
+    fn reset(&mut self) {
+        let mut control = Control::default();
+        for _ in 0..3 {
+            self.instance.cycle(&Answers::default(), &[0; 64], Some(&mut control));
+        }
+        self.cycle(&mut control);
+    }
+
+    /// Writes a register. The write takes effect with the first cycle; the response is taken in the next.
+    fn write(&mut self, address: u32, data: u32) {
+        let mut control =
+            Control { awaddr: address, wdata: data, awvalid: 1, wvalid: 1, bready: 1, ..Control::default() };
+        if address == offset("control") {
+            // The response stays until the run is over, so that the run's first cycle is the next one.
+            self.cycle(&mut control);
+            control.awvalid = 0;
+            control.wvalid = 0;
+            return;
+        }
+        self.cycle(&mut control);
+        control.awvalid = 0;
+        control.wvalid = 0;
+        self.cycle(&mut control);
+    }
+
+    fn read(&mut self, address: u32) -> u32 {
+        let mut control = Control { araddr: address, arvalid: 1, rready: 1, bready: 1, ..Control::default() };
+        self.cycle(&mut control);
+        control.arvalid = 0;
+        self.cycle(&mut control);
+        control.rdata
+    }
+}
