@@ -18,6 +18,8 @@
 
 mod flow;
 mod sim;
+#[cfg(test)]
+mod tests;
 mod translate;
 
 pub use sim::{Sim, SimPort};

@@ -11,18 +11,25 @@
 //! m.clocked();
 //! m.input("data_i", id("Lanes") * "Width").output("data_o", id("Lanes") * "Width");
 //! m.gen_for("r", 0, "Lanes", "gen_lane", |b| {
-//!     b.logic_array("pipe_q", "Width", id("r") + 1);
-//!     b.ff(
-//!         [set_nb(id("pipe_q").at(0), rep("Width", lit(1, 0)))],
-//!         [set_nb(id("pipe_q").at(0), id("data_i").part(id("r") * "Width", "Width"))],
-//!     );
-//!     b.gen_for("s", 1, id("r") + 1, "gen_stage", |b| {
-//!         b.ff(
-//!             [set_nb(id("pipe_q").at("s"), rep("Width", lit(1, 0)))],
-//!             [set_nb(id("pipe_q").at("s"), id("pipe_q").at(id("s") - 1))],
+//!     // Registers are packed vectors: Yosys warns about arrays that are reset.
+//!     b.logic("pipe_q", (id("r") + 1) * "Width");
+//!     b.gen_for("s", 0, id("r") + 1, "gen_stage", |b| {
+//!         let stage = |s: Expr| id("pipe_q").part(s * "Width", "Width");
+//!         b.logic("in", "Width");
+//!         b.gen_if_else(
+//!             id("s").eq_(0),
+//!             "gen_first",
+//!             |b| {
+//!                 b.assign("in", id("data_i").part(id("r") * "Width", "Width"));
+//!             },
+//!             "gen_next",
+//!             |b| {
+//!                 b.assign("in", stage(id("s") - 1));
+//!             },
 //!         );
+//!         b.ff([set_nb(stage(id("s")), rep("Width", lit(1, 0)))], [set_nb(stage(id("s")), "in")]);
 //!     });
-//!     b.assign(id("data_o").part(id("r") * "Width", "Width"), id("pipe_q").at("r"));
+//!     b.assign(id("data_o").part(id("r") * "Width", "Width"), id("pipe_q").part(id("r") * "Width", "Width"));
 //! });
 //! let design = Design::new([m]);
 //! assert_eq!(design.check(), Ok(()));
@@ -421,7 +428,8 @@ pub struct Instance {
     pub name: String,
     /// Parameter overrides.
     pub params: Vec<(String, Expr)>,
-    /// Connections; `None` leaves an output open.
+    /// Connections; `None` is open, which the checker rejects: outputs that nobody reads go to nets named
+    /// `unused_*`, about which no tool complains.
     pub conns: Vec<(String, Option<Expr>)>,
 }
 
@@ -605,7 +613,7 @@ impl Body {
             conns: conns.into_iter().map(|(n, e)| (n.into(), Some(e.into()))).collect(),
         }))
     }
-    /// Leaves an output of the last instance open: `.port ()`.
+    /// Leaves a port of the last instance open; the checker rejects it, and names what to do instead.
     pub fn open(&mut self, port: impl Into<String>) -> &mut Self {
         match self.items.last_mut() {
             Some(Item::Instance(i)) => i.conns.push((port.into(), None)),
@@ -620,6 +628,11 @@ impl Body {
             _ => panic!("conn() follows inst()"),
         }
         self
+    }
+    /// Consumes bits that nobody reads: a net `unused_name` that is their parity.
+    pub fn unused(&mut self, name: &str, bits: impl IntoIterator<Item = Expr>) -> &mut Self {
+        let net = format!("unused_{name}");
+        self.logic(&net, 1).assign(net, cat(bits).parity())
     }
     /// A comment, wrapped by line breaks.
     pub fn comment(&mut self, text: impl Into<String>) -> &mut Self {

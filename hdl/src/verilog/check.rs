@@ -182,7 +182,7 @@ impl Checker<'_> {
                 for (k, i) in indices.iter().enumerate() {
                     let limit = if k < v.dims.len() { v.dims[k] } else { v.width };
                     self.bounds(e, i, limit);
-                    let need = i128::from(128 - (limit - 1).max(1).leading_zeros());
+                    let need = index_width(limit);
                     if let Some(w) = iw[k].filter(|w| *w != need) {
                         self.error(format!("`{e}`: index of {w} bits for {limit} places needs {need} bits"));
                     }
@@ -206,8 +206,15 @@ impl Checker<'_> {
             }
             Expr::Part(base, offset, n) => {
                 let w = self.width(base);
-                self.width(offset);
+                let wo = self.width(offset);
                 let n = self.eval(n)?;
+                if let (Some(wo), Some(w)) = (wo, w)
+                    && eval(offset, &self.env).is_err()
+                    && wo != index_width(w)
+                {
+                    let need = index_width(w);
+                    self.error(format!("`{e}`: offset of {wo} bits into {w} bits needs {need} bits"));
+                }
                 if let (Ok(o), Some(w)) = (eval(offset, &self.env), w)
                     && (o < 0 || o + n > w)
                 {
@@ -521,8 +528,9 @@ impl Checker<'_> {
                 continue;
             };
             let Some(e) = conn else {
-                if port.dir == Dir::In {
-                    self.error(format!("input `{}` is left open", port.name));
+                match port.dir {
+                    Dir::In => self.error(format!("input `{}` is left open", port.name)),
+                    Dir::Out => self.error(format!("connect output `{}` to a net named unused_*", port.name)),
                 }
                 continue;
             };
@@ -540,6 +548,11 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// Bits to name one of `places`, as Verilator wants an index.
+fn index_width(places: i128) -> i128 {
+    i128::from(128 - (places - 1).max(1).leading_zeros())
 }
 
 fn flatten<'a>(base: &'a Expr, index: &'a Expr) -> (Option<String>, Vec<&'a Expr>) {

@@ -6,3 +6,6 @@ mod printer;
 
 pub use ast::*;
 pub use check::{CheckError, eval};
+
+#[cfg(test)]
+mod tests;
