@@ -659,7 +659,7 @@ pub fn design(config: &Config) -> Design {
     let lane_name = lane_module.name.clone();
     w.add(lane_module);
     w.body.gen_for("k", 0, lanes, "gen_lane", |b| {
-        b.logic("y", 17);
+        b.logic("y", 17).logic("unused_valid", 1);
         b.inst(
             lane_name,
             "u_requant",
@@ -675,9 +675,9 @@ pub fn design(config: &Config) -> Design {
                 ("lo_i", id("lister_conf_y_min")),
                 ("hi_i", id("lister_conf_y_max")),
                 ("y_o", id("y")),
+                ("valid_o", id("unused_valid")),
             ],
         );
-        b.open("valid_o");
         b.assign(id("outputs").part(id("k") * operand, operand), id("y").range(operand - 1, 0));
         unused(b, "y", "y", 17, &[(0, operand)]);
     });
