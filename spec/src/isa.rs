@@ -406,44 +406,71 @@ impl Instruction {
         let values: Vec<i64> = form.fields.iter().map(|f| f.get(bytes)).collect();
         Self::from_values(opcode, &values).ok_or(DecodeError { opcode })
     }
+}
 
-    /// Why the fetch engine refuses this instruction, if it does: a count that must not be zero, or a memory
-    /// address, run or row that is no multiple of the operand bytes. RTL and cycle model make the same checks.
-    pub fn fault(&self, config: &crate::Config) -> Option<crate::Status> {
-        let operand_bytes = config.operand_bytes();
-        let odd = |values: &[u32]| values.iter().any(|v| v % operand_bytes != 0);
-        let zero = |values: &[u32]| values.contains(&0);
-        let (empty, misaligned) = match self {
-            Self::Load(i) => (
-                i.runs != 0 && zero(&[i.run_bytes, i.row_bytes]) || i.buffer == 3,
-                odd(&[i.src, i.run_bytes, i.run_pitch, i.dst, i.row_bytes]),
-            ),
-            Self::Taps(i) => (
-                zero(&[i.n_ky, i.n_kx, i.words, i.word_len, i.longs, i.chunks])
-                    || i.word_len > crate::config::WORD
-                    || i.chunks > config.chunks()
-                    || i.longs > i.words
-                    || (i.word_len == 1 && i.longs != i.words),
-                false,
-            ),
-            Self::Rect(i) => (
-                zero(&[i.nx, i.ny]) || i.chain && (i.push_prev || i.push_next),
-                odd(&[i.in_base, i.out_base]),
-            ),
-            Self::Store(i) => (
-                zero(&[i.seg_bytes, i.run_bytes, i.runs]),
-                odd(&[i.src, i.seg_bytes, i.dst, i.run_bytes, i.run_pitch]),
-            ),
-            Self::Quant(_) | Self::End(_) => (false, false),
-        };
-        if empty {
-            Some(crate::Status::BadField)
-        } else if misaligned {
-            Some(crate::Status::Misaligned)
-        } else {
-            None
+/// A check that the fetch engine makes before it hands an instruction on.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    /// Mnemonic of the instructions that are checked.
+    pub form: &'static str,
+    /// Status of the run if the check fails.
+    pub status: crate::Status,
+    /// What is refused.
+    pub doc: &'static str,
+}
+
+macro_rules! checks {
+    ($($name:ident $mnemonic:literal $status:ident $doc:literal |$i:pat_param, $config:pat_param| $refused:expr;)*) => {
+        /// Every check, in the order in which they are made.
+        pub const CHECKS: &[Check] =
+            &[$(Check { form: $mnemonic, status: crate::Status::$status, doc: $doc },)*];
+
+        impl Instruction {
+            /// The status with which the fetch engine refuses this instruction, if it does. RTL and cycle model make
+            /// the same checks.
+            pub fn fault(&self, config: &crate::Config) -> Option<crate::Status> {
+                $(if let (Self::$name($i), $config) = (self, config) && $refused {
+                    return Some(crate::Status::$status);
+                })*
+                None
+            }
         }
-    }
+    };
+}
+
+fn zero(values: &[u32]) -> bool {
+    values.contains(&0)
+}
+
+/// Whether a value is no multiple of the operand bytes.
+fn odd(config: &crate::Config, values: &[u32]) -> bool {
+    values.iter().any(|v| v % config.operand_bytes() != 0)
+}
+
+checks! {
+    Load "load" BadField "`buffer` is 3." |i, _| i.buffer == 3;
+    Load "load" BadField "`run_bytes` or `row_bytes` is 0 and `runs` is not."
+        |i, _| i.runs != 0 && zero(&[i.run_bytes, i.row_bytes]);
+    Load "load" Misaligned
+        "`src`, `run_bytes`, `run_pitch`, `dst` or `row_bytes` is no multiple of the operand bytes."
+        |i, c| odd(c, &[i.src, i.run_bytes, i.run_pitch, i.dst, i.row_bytes]);
+    Taps "taps" BadField "`n_ky`, `n_kx`, `words`, `word_len`, `longs` or `chunks` is 0."
+        |i, _| zero(&[i.n_ky, i.n_kx, i.words, i.word_len, i.longs, i.chunks]);
+    Taps "taps" BadField "`word_len` is more than the operands of a word."
+        |i, _| i.word_len > crate::config::WORD;
+    Taps "taps" BadField "`chunks` is more than the array has." |i, c| i.chunks > c.chunks();
+    Taps "taps" BadField "`longs` is more than `words`, or fewer although `word_len` is 1."
+        |i, _| i.longs > i.words || (i.word_len == 1 && i.longs != i.words);
+    Rect "rect" BadField "`nx` or `ny` is 0." |i, _| zero(&[i.nx, i.ny]);
+    Rect "rect" BadField "`chain` is set together with `push_prev` or `push_next`."
+        |i, _| i.chain && (i.push_prev || i.push_next);
+    Rect "rect" Misaligned "`in_base` or `out_base` is no multiple of the operand bytes."
+        |i, c| odd(c, &[i.in_base, i.out_base]);
+    Store "store" BadField "`seg_bytes`, `run_bytes` or `runs` is 0."
+        |i, _| zero(&[i.seg_bytes, i.run_bytes, i.runs]);
+    Store "store" Misaligned
+        "`src`, `seg_bytes`, `dst`, `run_bytes` or `run_pitch` is no multiple of the operand bytes."
+        |i, c| odd(c, &[i.src, i.seg_bytes, i.dst, i.run_bytes, i.run_pitch]);
 }
 
 impl fmt::Display for Instruction {

@@ -2,6 +2,7 @@
 //! layers. Declared here once; Verilog, the cycle model, the C header and the reference pages follow from it.
 
 pub mod config;
+pub mod docs;
 pub mod isa;
 pub mod layer;
 pub mod memory;
