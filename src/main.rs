@@ -1,3 +1,91 @@
-//! The `koch` command.
+//! The `koch` command: one file per verb.
+//!
+//! Data go to stdout, everything else to stderr. Exit codes: 0 done, 1 the machines differ, 2 bad input.
 
-fn main() {}
+mod args;
+mod asm;
+mod bench;
+mod config;
+mod demo;
+mod disasm;
+mod fuzz;
+mod generate;
+mod job;
+mod model;
+mod report;
+mod simulate;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Generator and exact cycle model of Snowflake-like CNN accelerators.
+#[derive(Parser)]
+#[command(name = "koch", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Write the Verilog of a config.
+    Generate(generate::Args),
+    /// Predict cycles and traffic of a layer.
+    Model(model::Args),
+    /// Run a layer on the Verilated RTL and compare it with the cycle model and the reference.
+    Simulate(simulate::Args),
+    /// Print a program as assembly.
+    Disasm(disasm::Args),
+    /// Translate assembly to a program.
+    Asm(asm::Args),
+    /// Print a config, or the named configs.
+    Config(config::Args),
+    /// Random configs, layers and memories on every machine.
+    Fuzz(fuzz::Args),
+    /// A tour: generate the default config and run two real layers on it.
+    Demo(demo::Args),
+    /// Measure efficiency and speed on the layers that the goals name.
+    Bench(bench::Args),
+}
+
+/// Why a command did not do what it was asked to.
+#[derive(Debug)]
+enum Failure {
+    /// The machines differ.
+    Mismatch(String),
+    /// The input cannot be used.
+    Input(String),
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(e: E) -> Self {
+        Self::Input(e.to_string())
+    }
+}
+
+type Outcome = Result<(), Failure>;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().verb {
+        Verb::Generate(args) => generate::run(&args),
+        Verb::Model(args) => model::run(&args),
+        Verb::Simulate(args) => simulate::run(&args),
+        Verb::Disasm(args) => disasm::run(&args),
+        Verb::Asm(args) => asm::run(&args),
+        Verb::Config(args) => config::run(&args),
+        Verb::Fuzz(args) => fuzz::run(&args),
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Bench(args) => bench::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Mismatch(text)) => {
+            eprintln!("koch: mismatch: {text}");
+            ExitCode::from(1)
+        }
+        Err(Failure::Input(text)) => {
+            eprintln!("koch: {text}");
+            ExitCode::from(2)
+        }
+    }
+}

@@ -88,8 +88,9 @@ pub fn assemble(plan: &Plan, data: Option<&LayerData>) -> Result<Program, Compil
     })
 }
 
-/// Bytes of inputs, weights, biases (int32) and outputs of a layer: what has to cross the bus at least once.
+/// Bytes of a layer's tensors: inputs, weights, biases (int32) and scales (binary32) of each output channel, and
+/// outputs. Each has to cross the bus at least once.
 pub fn once_only_bytes(layer: &Layer, config: &Config) -> u64 {
     let operands = (layer.input_len() + layer.weight_len() + layer.output_len()) as u64;
-    operands * u64::from(config.operand_bytes()) + 4 * u64::from(layer.cout)
+    operands * u64::from(config.operand_bytes()) + u64::from(spec::config::PARAM_BYTES) * u64::from(layer.cout)
 }

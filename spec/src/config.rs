@@ -151,6 +151,12 @@ fn check(
     }
 }
 
+fn check_name(name: &str) -> Result<(), ConfigError> {
+    let legal = (1..=40).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    check("name", name, legal, "1 to 40 letters, digits, `-` or `_`", "rename the config or its file")
+}
+
 impl ConfigSpec {
     /// Reads TOML text; unknown keys are refused.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
@@ -213,17 +219,7 @@ impl Config {
                 ConfigError(format!("{field} is missing: set it, or start from a named config"))
             })
         };
-        let legal_name = !name.is_empty()
-            && name.len() <= 40
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        check(
-            "name",
-            name,
-            legal_name,
-            "1 to 40 letters, digits, `-` or `_`",
-            "rename the config or its file",
-        )?;
-
+        check_name(name)?;
         let rows = need("rows", spec.rows)?;
         check("rows", rows, (1..=WORD).contains(&rows), "1..=16", "use more columns for more MACs")?;
         let cols = need("cols", spec.cols)?;
@@ -293,6 +289,13 @@ impl Config {
         let fits = u64::from(config.wbuf_words()) * u64::from(config.wbuf_stride()) <= 1 << 24;
         check("wbuf", Size(u64::from(config.wbuf)), fits, &limit, "make it smaller")?;
         Ok(config)
+    }
+
+    /// The same design point under another name.
+    pub fn renamed(mut self, name: &str) -> Result<Self, ConfigError> {
+        check_name(name)?;
+        self.name = name.to_owned();
+        Ok(self)
     }
 
     /// MACs per cycle.

@@ -1,0 +1,190 @@
+//! Options that several verbs share.
+
+use crate::Failure;
+use clap::Args;
+use compiler::{npy, onnx};
+use spec::layer::{Layer, LayerData};
+use spec::{Config, ConfigSpec, MemorySpec, Size};
+use std::path::{Path, PathBuf};
+
+/// Which hardware.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Config")]
+pub struct ConfigArgs {
+    /// A named config, or a TOML file.
+    #[arg(long, default_value = "default", value_name = "NAME|FILE")]
+    pub config: String,
+    /// Rows of the array: output pixels per tile.
+    #[arg(long)]
+    rows: Option<u32>,
+    /// Columns of the array: output channels per tile.
+    #[arg(long)]
+    cols: Option<u32>,
+    /// Channels requantised per cycle.
+    #[arg(long)]
+    lanes: Option<u32>,
+    /// Bits of an operand: 8 or 16.
+    #[arg(long, value_name = "BITS")]
+    operand_bits: Option<u32>,
+    /// Input buffer, as 128KiB.
+    #[arg(long, value_name = "SIZE")]
+    ibuf: Option<Size>,
+    /// Weight buffer.
+    #[arg(long, value_name = "SIZE")]
+    wbuf: Option<Size>,
+    /// Output buffer.
+    #[arg(long, value_name = "SIZE")]
+    obuf: Option<Size>,
+    /// Parameter buffer.
+    #[arg(long, value_name = "SIZE")]
+    pbuf: Option<Size>,
+    /// Width of the memory bus.
+    #[arg(long, value_name = "BITS")]
+    bus_bits: Option<u32>,
+    /// Longest AXI burst.
+    #[arg(long, value_name = "BEATS")]
+    burst_beats: Option<u32>,
+    /// Outstanding bursts of the accelerator.
+    #[arg(long, value_name = "BURSTS")]
+    outstanding: Option<u32>,
+}
+
+impl ConfigArgs {
+    /// The config that is meant.
+    pub fn resolve(&self) -> Result<Config, Failure> {
+        let (name, base) = if self.config.ends_with(".toml") || self.config.contains('/') {
+            let path = Path::new(&self.config);
+            let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or("config");
+            (name.to_owned(), ConfigSpec::from_toml(&read_text(path)?)?)
+        } else {
+            (self.config.clone(), ConfigSpec::named(&self.config)?)
+        };
+        let flags = ConfigSpec {
+            rows: self.rows,
+            cols: self.cols,
+            lanes: self.lanes,
+            operand_bits: self.operand_bits,
+            ibuf: self.ibuf,
+            wbuf: self.wbuf,
+            obuf: self.obuf,
+            pbuf: self.pbuf,
+            bus_bits: self.bus_bits,
+            burst_beats: self.burst_beats,
+            outstanding: self.outstanding,
+        };
+        let plain = Config::new(&name, base.clone());
+        let config = Config::new(&name, flags.over(base))?;
+        // A config that the flags have changed is no longer the one of that name.
+        match plain {
+            Ok(plain) if plain == config => Ok(config),
+            _ => Ok(config.renamed(&format!("{name}-modified"))?),
+        }
+    }
+}
+
+/// Which layer, with which numbers.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Layer")]
+pub struct LayerArgs {
+    /// The layer as text: "conv cin=192 h=13 w=13 cout=192 k=3 pad=1" or "fc in=2048 out=1000".
+    #[arg(long, required_unless_present = "model", conflicts_with_all = ["model", "node", "input"])]
+    layer: Option<String>,
+    /// Seed of the layer's random numbers.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// An ONNX model; with --node and --input.
+    #[arg(long, value_name = "FILE", requires = "node", requires = "input")]
+    model: Option<PathBuf>,
+    /// A QLinearConv or QGemm node of the model.
+    #[arg(long)]
+    node: Option<String>,
+    /// A .npy file with the network's inputs or the node's own.
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Which of the inputs.
+    #[arg(long, default_value_t = 0)]
+    index: usize,
+}
+
+impl LayerArgs {
+    /// The layer with its name and numbers.
+    pub fn resolve(&self, config: &Config) -> Result<(String, Layer, LayerData), Failure> {
+        if let (Some(model), Some(node), Some(input)) = (&self.model, &self.node, &self.input) {
+            let network = onnx::Model::load(model)?;
+            let array = npy::load(input)?;
+            let (layer, data) = network.layer_for_image(node, &array, self.index)?;
+            return Ok((format!("{node} of {}", model.display()), layer, data));
+        }
+        let layer: Layer = self.layer.as_deref().unwrap_or_default().parse()?;
+        let data = LayerData::random(&layer, config.operand_bits, self.seed)?;
+        Ok((layer.to_string(), layer, data))
+    }
+}
+
+/// How the memory behaves.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Memory")]
+pub struct MemoryArgs {
+    /// Cycles from a read's acceptance to its first beat.
+    #[arg(long, default_value_t = 40, value_name = "CYCLES")]
+    latency: u32,
+    /// Bytes per cycle; the bus width if not given.
+    #[arg(long, value_name = "BYTES")]
+    bytes_per_cycle: Option<u32>,
+    /// Bursts of each kind that the memory takes at once.
+    #[arg(long, default_value_t = 16, value_name = "BURSTS")]
+    memory_outstanding: u32,
+    /// Seed of the stall pattern.
+    #[arg(long, default_value_t = 0, value_name = "SEED")]
+    stall_seed: u64,
+    /// Per cent of cycles in which each channel stalls.
+    #[arg(long, default_value_t = 0, value_name = "PER CENT")]
+    stall_percent: u32,
+}
+
+impl MemoryArgs {
+    /// The memory behaviour, checked for the bus of `config`.
+    pub fn resolve(&self, config: &Config) -> Result<MemorySpec, Failure> {
+        let memory = MemorySpec {
+            latency: self.latency,
+            bytes_per_cycle: self.bytes_per_cycle,
+            outstanding: self.memory_outstanding,
+            stall_seed: self.stall_seed,
+            stall_percent: self.stall_percent,
+            fault: None,
+        };
+        memory.check(config.bus_bytes())?;
+        Ok(memory)
+    }
+}
+
+/// How results are printed.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// One JSON object.
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// A CSV header and row.
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// Reads a text file.
+pub fn read_text(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|e| Failure::Input(format!("{}: {e}; give the path of a text file", path.display())))
+}
+
+/// Writes a file whole or not at all.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    use std::io::Write as _;
+    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let error = |e: std::io::Error| {
+        Failure::Input(format!("{}: {e}; choose a place that can be written", path.display()))
+    };
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(error)?;
+    file.write_all(bytes).map_err(error)?;
+    file.persist(path).map_err(|e| error(e.error))?;
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! A layer on a config and a memory: compiled once, run on any machine.
+
+use crate::Failure;
+use crate::report::{Equal, Report, Seconds};
+use compiler::Plan;
+use spec::layer::{Layer, LayerData};
+use spec::{Config, MemorySpec, Program, Run};
+use std::time::Instant;
+use testbench::Rtl;
+
+/// What is to be run.
+pub struct Job {
+    pub config: Config,
+    pub memory: MemorySpec,
+    pub source: String,
+    pub layer: Layer,
+    pub data: LayerData,
+    pub plan: Plan,
+    pub program: Program,
+}
+
+impl Job {
+    /// Compiles.
+    pub fn new(
+        config: Config,
+        memory: MemorySpec,
+        (source, layer, data): (String, Layer, LayerData),
+    ) -> Result<Self, Failure> {
+        let plan = compiler::plan(&layer, &config)?;
+        let program = compiler::assemble(&plan, Some(&data))?;
+        Ok(Self { config, memory, source, layer, data, plan, program })
+    }
+
+    /// Runs the cycle model; with the seconds it took.
+    pub fn model(&self) -> Result<(Run, f64), Failure> {
+        let start = Instant::now();
+        let run = cyclemodel::run(&self.config, &self.program, &self.memory)?;
+        Ok((run, start.elapsed().as_secs_f64()))
+    }
+
+    /// The report of the model alone.
+    pub fn predict(&self) -> Result<Report, Failure> {
+        let (model, seconds) = self.model()?;
+        Ok(self.report(&model, None, Seconds { model: seconds, ..Seconds::default() }))
+    }
+
+    /// Runs every machine and compares them.
+    pub fn compare(&self, rtl: &Rtl, build: f64) -> Result<Report, Failure> {
+        let (model, model_seconds) = self.model()?;
+        let start = Instant::now();
+        // A run that takes four times as long as predicted is a mismatch, and one that never ends is cut off.
+        let limit = 4 * model.counters.cycles + 100_000;
+        let run =
+            rtl.run(&self.program, &self.memory, limit).map_err(|e| Failure::Mismatch(e.to_string()))?;
+        let seconds = Seconds { build, run: start.elapsed().as_secs_f64(), model: model_seconds };
+        let expected = reference::conv(&self.layer, &self.data);
+        let outputs = run.output.as_deref().map(|bytes| compiler::unpack_output(&self.data.quant, bytes));
+        let equal = Equal {
+            outputs: run.status == spec::Status::Ok && outputs.as_deref() == Some(expected.as_slice()),
+            cycles: run.counters.cycles == model.counters.cycles,
+            counters: run.counters == model.counters && run.status == model.status,
+        };
+        Ok(self.report(&model, Some((&run, equal)), seconds))
+    }
+
+    fn report(&self, model: &Run, rtl: Option<(&Run, Equal)>, seconds: Seconds) -> Report {
+        let bytes_per_cycle = self.memory.bytes_per_cycle.unwrap_or(self.config.bus_bytes());
+        let source = self.source.clone();
+        Report::new(&self.config, &self.layer, source, &self.plan, bytes_per_cycle, model, rtl, seconds)
+    }
+}

@@ -1,0 +1,267 @@
+//! What a run of a layer reports: JSON, CSV or text.
+
+use crate::args::OutputArgs;
+use crate::{Failure, Outcome};
+use serde::Serialize;
+use spec::layer::Layer;
+use spec::{Config, Counters, Run, Status};
+use std::collections::BTreeMap;
+
+/// What one machine did.
+#[derive(Serialize, Clone, Debug)]
+pub struct Machine {
+    /// How the run ended.
+    pub status: Status,
+    /// Cycles from start to end.
+    pub cycles: u64,
+    /// Cycles in which the array was fed.
+    pub mac_busy_cycles: u64,
+    /// Bus bytes read, program included.
+    pub bytes_read: u64,
+    /// Bus bytes written.
+    pub bytes_written: u64,
+    /// Bus bytes by class.
+    pub bytes: BTreeMap<&'static str, u64>,
+    /// Idle cycles by cause; with `mac_busy_cycles` they sum to `cycles`.
+    pub stalls: BTreeMap<&'static str, u64>,
+}
+
+impl Machine {
+    /// From the counters of a run.
+    pub fn new(run: &Run) -> Self {
+        let c = &run.counters;
+        let named = |prefix: &'static str| {
+            Counters::ALL
+                .iter()
+                .zip(c.values())
+                .filter_map(move |((name, _), value)| Some((name.strip_prefix(prefix)?, value)))
+                .collect::<BTreeMap<_, _>>()
+        };
+        let mut bytes = named("read_");
+        bytes.insert("output", c.written);
+        Self {
+            status: run.status,
+            cycles: c.cycles,
+            mac_busy_cycles: c.busy,
+            bytes_read: c.bytes_read(),
+            bytes_written: c.written,
+            bytes,
+            stalls: named("idle_"),
+        }
+    }
+}
+
+/// Whether the machines agree.
+#[derive(Serialize, Clone, Copy, Debug)]
+pub struct Equal {
+    /// RTL and reference, every output.
+    pub outputs: bool,
+    /// RTL and model.
+    pub cycles: bool,
+    /// RTL and model, every counter.
+    pub counters: bool,
+}
+
+impl Equal {
+    /// Whether all is equal.
+    pub fn all(self) -> bool {
+        self.outputs && self.cycles && self.counters
+    }
+}
+
+/// Wall-clock seconds.
+#[derive(Serialize, Clone, Copy, Debug, Default)]
+pub struct Seconds {
+    /// Building the Verilated model (near zero when it is in the cache).
+    pub build: f64,
+    /// Running the RTL.
+    pub run: f64,
+    /// Running the cycle model.
+    pub model: f64,
+}
+
+/// The report of one layer.
+#[derive(Serialize, Clone, Debug)]
+pub struct Report {
+    /// The hardware.
+    pub config: Config,
+    /// Start of the SHA-256 of the config.
+    pub config_hash: String,
+    /// The layer.
+    pub layer: String,
+    /// Where the layer and its numbers come from.
+    pub source: String,
+    /// What the compiler chose.
+    pub strategy: String,
+    /// The RTL, if it ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rtl: Option<Machine>,
+    /// The cycle model.
+    pub model: Machine,
+    /// The comparison, if the RTL ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub equal: Option<Equal>,
+    /// MACs, products with zero padding excluded.
+    pub useful_macs: u64,
+    /// MACs, products with zero padding included.
+    pub padded_macs: u64,
+    /// Useful MACs / (peak × cycles).
+    pub efficiency: f64,
+    /// Cycles of the roofline's bound / cycles.
+    pub roofline_efficiency: f64,
+    /// The bound: max(useful MACs / peak, once-only bytes / memory bytes per cycle).
+    pub roofline_cycles: f64,
+    /// Bytes of inputs, weights, biases, scales and outputs.
+    pub once_only_bytes: u64,
+    /// Bus bytes, program excluded / once-only bytes.
+    pub traffic_ratio: f64,
+    /// Wall-clock time.
+    pub seconds: Seconds,
+}
+
+impl Report {
+    /// Works the ratios out from the machine that counts: the RTL if it ran, else the model.
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        config: &Config,
+        layer: &Layer,
+        source: String,
+        plan: &compiler::Plan,
+        bytes_per_cycle: u32,
+        model: &Run,
+        rtl: Option<(&Run, Equal)>,
+        seconds: Seconds,
+    ) -> Self {
+        let counted = rtl.map_or(model, |(run, _)| run).counters;
+        let cycles = counted.cycles as f64;
+        let compute = layer.useful_macs() as f64 / config.peak() as f64;
+        let once_only_bytes = compiler::once_only_bytes(layer, config);
+        let roofline_cycles = compute.max(once_only_bytes as f64 / f64::from(bytes_per_cycle));
+        let bytes = counted.bytes_read() - counted.read_program + counted.written;
+        Self {
+            config: config.clone(),
+            config_hash: config.hash(),
+            layer: layer.to_string(),
+            source,
+            strategy: plan.strategy().to_owned(),
+            rtl: rtl.map(|(run, _)| Machine::new(run)),
+            model: Machine::new(model),
+            equal: rtl.map(|(_, equal)| equal),
+            useful_macs: layer.useful_macs(),
+            padded_macs: layer.padded_macs(),
+            efficiency: compute / cycles,
+            roofline_efficiency: roofline_cycles / cycles,
+            roofline_cycles,
+            once_only_bytes,
+            traffic_ratio: bytes as f64 / once_only_bytes as f64,
+            seconds,
+        }
+    }
+
+    /// Prints the report as asked for.
+    pub fn print(&self, output: &OutputArgs) -> Outcome {
+        if output.json {
+            let text = serde_json::to_string_pretty(self)?;
+            println!("{text}");
+        } else if output.csv {
+            self.print_csv()?;
+        } else {
+            self.print_text();
+        }
+        Ok(())
+    }
+
+    fn print_csv(&self) -> Outcome {
+        let machine = self.rtl.as_ref().unwrap_or(&self.model);
+        let mut names: Vec<String> =
+            ["config", "layer", "strategy", "cycles", "mac_busy_cycles"].map(String::from).to_vec();
+        let mut row = vec![
+            self.config.name.clone(),
+            self.layer.clone(),
+            self.strategy.clone(),
+            machine.cycles.to_string(),
+            machine.mac_busy_cycles.to_string(),
+        ];
+        for (prefix, map) in [("stall", &machine.stalls), ("bytes", &machine.bytes)] {
+            for (name, value) in map {
+                names.push(format!("{prefix}_{name}"));
+                row.push(value.to_string());
+            }
+        }
+        for (name, value) in [
+            ("useful_macs", self.useful_macs.to_string()),
+            ("padded_macs", self.padded_macs.to_string()),
+            ("efficiency", format!("{:.6}", self.efficiency)),
+            ("roofline_efficiency", format!("{:.6}", self.roofline_efficiency)),
+            ("once_only_bytes", self.once_only_bytes.to_string()),
+            ("traffic_ratio", format!("{:.6}", self.traffic_ratio)),
+            ("equal", self.equal.map_or_else(String::new, |e| e.all().to_string())),
+        ] {
+            names.push(name.to_owned());
+            row.push(value);
+        }
+        let mut writer = csv::Writer::from_writer(std::io::stdout());
+        writer.write_record(&names)?;
+        writer.write_record(&row)?;
+        writer.flush()?;
+        Ok(())
+    }
+
+    fn print_text(&self) {
+        let c = &self.config;
+        println!(
+            "{} on {} ({} x {} MACs, {} bit bus): {}",
+            self.layer, c.name, c.rows, c.cols, c.bus_bits, self.strategy
+        );
+        let columns: Vec<(&str, &Machine)> =
+            self.rtl.iter().map(|m| ("RTL", m)).chain([("model", &self.model)]).collect();
+        let row = |name: &str, of: &dyn Fn(&Machine) -> u64| {
+            let values: Vec<u64> = columns.iter().map(|(_, m)| of(m)).collect();
+            let cells: String = values.iter().map(|v| format!("{v:>14}")).collect();
+            let mark = if values.windows(2).all(|w| w[0] == w[1]) { "" } else { "   differ" };
+            println!("  {name:<18}{cells}{mark}");
+        };
+        println!("  {:<18}{}", "", columns.iter().map(|(n, _)| format!("{n:>14}")).collect::<String>());
+        row("cycles", &|m| m.cycles);
+        row("MACs busy", &|m| m.mac_busy_cycles);
+        for name in self.model.stalls.keys() {
+            row(&format!("idle, {name}"), &|m| m.stalls[name]);
+        }
+        for name in self.model.bytes.keys() {
+            row(&format!("bytes, {name}"), &|m| m.bytes[name]);
+        }
+        if let Some(equal) = self.equal {
+            let word = |same: bool| if same { "equal" } else { "DIFFERENT" };
+            println!(
+                "  outputs {} (RTL, reference), cycles {}, counters {} (RTL, model)",
+                word(equal.outputs),
+                word(equal.cycles),
+                word(equal.counters)
+            );
+        }
+        println!("  useful MACs {} (padding excluded; {} included)", self.useful_macs, self.padded_macs);
+        println!(
+            "  efficiency {:.2} % of peak; {:.2} % of the roofline ({}); traffic {:.3} x once-only ({} bytes)",
+            100.0 * self.efficiency,
+            100.0 * self.roofline_efficiency,
+            if self.roofline_cycles * self.config.peak() as f64 > self.useful_macs as f64 * 1.000_001 {
+                "memory bound"
+            } else {
+                "compute bound"
+            },
+            self.traffic_ratio,
+            self.once_only_bytes
+        );
+    }
+
+    /// An error if the machines differ.
+    pub fn verdict(&self) -> Outcome {
+        match self.equal {
+            Some(equal) if !equal.all() => Err(Failure::Mismatch(format!(
+                "{} on {} ({}): outputs equal: {}, cycles equal: {}, counters equal: {}",
+                self.layer, self.config.name, self.config_hash, equal.outputs, equal.cycles, equal.counters
+            ))),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `koch simulate`.
+
+use crate::Outcome;
+use crate::args::{ConfigArgs, LayerArgs, MemoryArgs, OutputArgs};
+use crate::job::Job;
+use spec::Config;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use testbench::{BuildError, Rtl};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    layer: LayerArgs,
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+    /// Write a waveform of the run (FST).
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+}
+
+/// The RTL of a config, with the seconds that its model took to build or find.
+pub fn rtl(config: &Config, trace: Option<&Path>) -> Result<(Rtl, f64), BuildError> {
+    let bar = indicatif::ProgressBar::new_spinner()
+        .with_message(format!("building the RTL of {} in Verilator", config.name));
+    bar.enable_steady_tick(std::time::Duration::from_millis(100));
+    let start = Instant::now();
+    let rtl = Rtl::new(config, trace.map(Path::to_owned));
+    bar.finish_and_clear();
+    Ok((rtl?, start.elapsed().as_secs_f64()))
+}
+
+pub fn run(args: &Args) -> Outcome {
+    let config = args.config.resolve()?;
+    let memory = args.memory.resolve(&config)?;
+    let layer = args.layer.resolve(&config)?;
+    let job = Job::new(config, memory, layer)?;
+    let (rtl, build) = rtl(&job.config, args.trace.as_deref())?;
+    let report = job.compare(&rtl, build)?;
+    report.print(&args.output)?;
+    report.verdict()
+}
