@@ -2,6 +2,7 @@
 //! that every machine must pass alike.
 
 pub mod bridge;
+pub mod cases;
 pub mod memory;
 pub mod rtl;
 
