@@ -92,5 +92,6 @@ pub fn assemble(plan: &Plan, data: Option<&LayerData>) -> Result<Program, Compil
 /// outputs. Each has to cross the bus at least once.
 pub fn once_only_bytes(layer: &Layer, config: &Config) -> u64 {
     let operands = (layer.input_len() + layer.weight_len() + layer.output_len()) as u64;
-    operands * u64::from(config.operand_bytes()) + u64::from(spec::config::PARAM_BYTES) * u64::from(layer.cout)
+    operands * u64::from(config.operand_bytes())
+        + u64::from(spec::config::PARAM_BYTES) * u64::from(layer.cout)
 }

@@ -194,8 +194,9 @@ impl Scheduler<'_> {
             let last = final_block && index == s.filters() - 1;
             let load = self.bus_cycles(s.words() * filter.cols * s.operand);
             let first = self.ops.len() == 1;
-            // Nothing follows that could hide the last reduction behind the loads.
-            let tail = last && self.find(index).is_none() && 2 * load >= compute;
+            // Nothing follows that could hide the last reductions behind the loads.
+            let tail =
+                final_block && index + 2 >= s.filters() && self.find(index).is_none() && 2 * load >= compute;
             let job = Job {
                 image,
                 block,
