@@ -10,6 +10,7 @@ const BUFFER: usize = 16;
 
 pub(crate) struct Fetch<'a> {
     program: &'a Program,
+    instructions: Vec<Result<Instruction, isa::DecodeError>>,
     bus_bytes: usize,
     batch: usize,
     requested: usize,
@@ -33,6 +34,7 @@ impl<'a> Fetch<'a> {
         }
         Self {
             program,
+            instructions: program.instructions().collect(),
             bus_bytes: config.bus_bytes() as usize,
             batch: timing::fetch_batch(config) as usize,
             requested: 0,
@@ -74,8 +76,7 @@ impl<'a> Fetch<'a> {
 
     fn next(&self) -> Option<(Time, Result<Instruction, isa::DecodeError>)> {
         let k = self.dispatched.len();
-        let bytes = self.program.code.as_chunks::<INSTRUCTION_BYTES>().0.get(k)?;
-        Some((*self.arrived.get(k)?, Instruction::decode(bytes)))
+        Some((*self.arrived.get(k)?, *self.instructions.get(k)?))
     }
 
     pub fn dispatch_time<L: Copy, C: Copy, S: Copy>(

@@ -227,7 +227,7 @@ impl<'a> Writer<'a> {
 
     /// Bytes up to the end of the destination word.
     fn room(&self) -> u32 {
-        self.stride - self.address % self.stride
+        self.stride - (self.address & (self.stride - 1))
     }
 
     /// The last byte of a phase has been written in cycle `at - 1`.
@@ -284,7 +284,7 @@ impl<'a> Writer<'a> {
                 self.runs_left -= 1;
                 self.run_start = self.run_start.wrapping_add(self.load.run_pitch);
                 self.run_left = self.load.run_bytes;
-                self.lane = self.run_start % bus;
+                self.lane = self.run_start & (bus - 1);
             }
             // The stream may end inside a row; then the row ends there.
             if self.left == 0 || self.runs_left == 0 {

@@ -60,11 +60,12 @@ impl Field {
     }
 
     fn get(&self, bytes: &[u8; INSTRUCTION_BYTES]) -> i64 {
-        let mut value = 0i64;
-        for bit in 0..self.width {
-            let at = (self.lsb + bit) as usize;
-            value |= i64::from(bytes[at / 8] >> (at % 8) & 1) << bit;
-        }
+        // At most 32 bits, so eight bytes from the field's first one hold it; past the end there are zeros.
+        let first = (self.lsb / 8) as usize;
+        let mut window = [0; 8];
+        let length = window.len().min(bytes.len() - first);
+        window[..length].copy_from_slice(&bytes[first..first + length]);
+        let value = (u64::from_le_bytes(window) >> (self.lsb % 8)) as i64 & ((1 << self.width) - 1);
         if self.kind == Kind::Signed && value > self.max() { value - (1 << self.width) } else { value }
     }
 

@@ -110,7 +110,11 @@ impl MemorySpec {
     }
 
     /// The first cycle at or after `cycle` in which `channel` is not stalled.
+    #[inline]
     pub fn next_free(&self, channel: Channel, mut cycle: u64) -> u64 {
+        if self.stall_percent == 0 {
+            return cycle;
+        }
         while self.stalled(channel, cycle) {
             cycle += 1;
         }
@@ -118,6 +122,7 @@ impl MemorySpec {
     }
 
     /// Whether a beat at `address` of `bytes` is answered with an error.
+    #[inline]
     pub fn faulty(&self, address: u64, bytes: u32) -> bool {
         self.fault.as_ref().is_some_and(|f| address < f.end && f.start < address + u64::from(bytes))
     }
