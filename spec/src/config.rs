@@ -257,6 +257,7 @@ impl Config {
             let size = size.ok_or_else(|| {
                 ConfigError(format!("{field} is missing: set it, e.g. {field} = \"64KiB\""))
             })?;
+            // Addresses have 24 bits: 8 MiB of words that are not yet padded to a power of two of bytes.
             let limit = format!("{}..=8MiB", Size(u64::from(least)));
             let legal = (u64::from(least)..=8 << 20).contains(&size.0);
             check(field, size, legal, &limit, "bring it into the range")?;
@@ -281,13 +282,6 @@ impl Config {
         let params = 2 * cols * PARAM_BYTES;
         let limit = format!("at least {} (two groups of {cols} channels)", Size(u64::from(params)));
         check("pbuf", Size(u64::from(config.pbuf)), config.pbuf >= params, &limit, "enlarge it")?;
-        // 24-bit buffer addresses, with words padded to a power of two of bytes.
-        let limit = format!(
-            "at most {} for {cols} columns",
-            Size(u64::from((1 << 24) / config.wbuf_stride() * cols * operand))
-        );
-        let fits = u64::from(config.wbuf_words()) * u64::from(config.wbuf_stride()) <= 1 << 24;
-        check("wbuf", Size(u64::from(config.wbuf)), fits, &limit, "make it smaller")?;
         Ok(config)
     }
 
