@@ -83,7 +83,10 @@ impl fmt::Display for Size {
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
-        #[serde(untagged)]
+        #[serde(
+            untagged,
+            expecting = "expected bytes, as a number or as text with a unit: 4096, \"4KiB\" or \"1MiB\""
+        )]
         enum Raw {
             Number(u64),
             Text(String),
@@ -160,7 +163,10 @@ fn check_name(name: &str) -> Result<(), ConfigError> {
 impl ConfigSpec {
     /// Reads TOML text; unknown keys are refused.
     pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|e| ConfigError(format!("config file: {}", e.to_string().trim_end())))
+        toml::from_str(text).map_err(|e| {
+            let e = e.to_string();
+            ConfigError(format!("config file: {}\n`koch config` prints one to start from", e.trim_end()))
+        })
     }
 
     /// These fields where given, else those of `base`.
@@ -221,17 +227,23 @@ impl Config {
         };
         check_name(name)?;
         let rows = need("rows", spec.rows)?;
-        check("rows", rows, (1..=WORD).contains(&rows), "1..=16", "use more columns for more MACs")?;
+        check(
+            "rows",
+            rows,
+            (1..=WORD).contains(&rows),
+            "1..=16",
+            "use at least 1, and more columns for more MACs",
+        )?;
         let cols = need("cols", spec.cols)?;
         let legal = (4..=64).contains(&cols) && cols % 4 == 0;
-        check("cols", cols, legal, "a multiple of 4 in 4..=64", "round it to the next multiple of 4")?;
+        check("cols", cols, legal, "a multiple of 4 in 4..=64", "use the nearest of these")?;
         let lanes = spec.lanes.unwrap_or_else(|| 8.min(1 << cols.trailing_zeros()));
         let legal = lanes.is_power_of_two() && lanes <= 16 && cols % lanes == 0;
         check(
             "lanes",
             lanes,
             legal,
-            "1, 2, 4, 8 or 16 and divide cols",
+            &format!("1, 2, 4, 8 or 16 and divide cols = {cols}"),
             "leave it out for the widest up to 8",
         )?;
         let operand_bits = spec.operand_bits.unwrap_or(8);
@@ -239,10 +251,10 @@ impl Config {
         check("operand_bits", operand_bits, legal, "8 or 16", "quantise to 8 or 16 bits")?;
         let bus_bits = spec.bus_bits.unwrap_or(128);
         let legal = bus_bits.is_power_of_two() && (32..=512).contains(&bus_bits);
-        check("bus_bits", bus_bits, legal, "32, 64, 128, 256 or 512", "use the next power of two")?;
+        check("bus_bits", bus_bits, legal, "32, 64, 128, 256 or 512", "use the nearest of these")?;
         let burst_beats = spec.burst_beats.unwrap_or(16);
         let legal = burst_beats.is_power_of_two() && (8..=64).contains(&burst_beats);
-        check("burst_beats", burst_beats, legal, "8, 16, 32 or 64", "use the next power of two")?;
+        check("burst_beats", burst_beats, legal, "8, 16, 32 or 64", "use the nearest of these")?;
         let outstanding = spec.outstanding.unwrap_or(8);
         check(
             "outstanding",
@@ -263,9 +275,11 @@ impl Config {
             check(field, size, legal, &limit, "bring it into the range")?;
             Ok(size.0 as u32 / unit * unit)
         };
+        // Parameters of two groups of channels: one in use, one being loaded.
+        let params = (2 * cols * PARAM_BYTES).max(256);
         // Sizes are rounded down to whole words (a pair of bank words, one operand per column, one bus or drain
         // word, one chunk of parameters).
-        let config = Self {
+        Ok(Self {
             name: name.to_owned(),
             rows,
             cols,
@@ -274,15 +288,11 @@ impl Config {
             ibuf: bytes("ibuf", spec.ibuf, 2 * WORD * operand, 1 << 10)?,
             wbuf: bytes("wbuf", spec.wbuf, cols * operand, 1 << 10)?,
             obuf: bytes("obuf", spec.obuf, (lanes * operand).max(bus_bits / 8), 512)?,
-            pbuf: bytes("pbuf", spec.pbuf.or(Some(Size(8 << 10))), lanes * PARAM_BYTES, 256)?,
+            pbuf: bytes("pbuf", spec.pbuf.or(Some(Size(8 << 10))), lanes * PARAM_BYTES, params)?,
             bus_bits,
             burst_beats,
             outstanding,
-        };
-        let params = 2 * cols * PARAM_BYTES;
-        let limit = format!("at least {} (two groups of {cols} channels)", Size(u64::from(params)));
-        check("pbuf", Size(u64::from(config.pbuf)), config.pbuf >= params, &limit, "enlarge it")?;
-        Ok(config)
+        })
     }
 
     /// The same design point under another name.

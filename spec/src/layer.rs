@@ -115,7 +115,11 @@ impl Layer {
         let limited = sizes.map(|x| (x, MAX_SIZE)).into_iter().chain(steps.map(|x| (x, MAX_STEP)));
         for ((name, value), max) in limited {
             if !(1..=max).contains(&value) {
-                let remedy = if value == 0 { "use 1 or more" } else { "split the layer" };
+                let remedy = match name {
+                    _ if value == 0 => "use 1 or more",
+                    "sh" | "sw" | "dh" | "dw" => "use a smaller one",
+                    _ => "split the layer",
+                };
                 return Err(LayerError::new(
                     format!("{name}={value}"),
                     format!("1 to {max} allowed"),
@@ -366,6 +370,7 @@ impl FromStr for Layer {
             })?;
             for (name, field) in fields {
                 if seen.contains(name) {
+                    let name = if fields.len() == 1 { &key } else { name };
                     return Err(LayerError::new(word, format!("{name} is already given"), "give it once"));
                 }
                 seen.push(name);
