@@ -11,6 +11,12 @@ pub const QUEUE_DEPTH: u32 = 8;
 pub const LOAD_WINDOW: u32 = 4;
 /// Bytes of one channel's parameters: bias (int32) and multiplier (binary32).
 pub const PARAM_BYTES: u32 = 8;
+/// Most bytes of a buffer: addresses have 24 bits, and words may be padded to a power of two of bytes.
+const MAX_BUFFER: u32 = 8 << 20;
+/// Most words of the weight buffer, which instructions address.
+pub const MAX_WBUF_WORDS: u32 = 1 << 20;
+/// Most words of the parameter buffer, which instructions address.
+pub const MAX_PBUF_WORDS: u32 = 1 << 16;
 
 const NAMED: &str = include_str!("../configs.toml");
 
@@ -265,13 +271,13 @@ impl Config {
         )?;
 
         let operand = operand_bits / 8;
-        let bytes = |field: &str, size: Option<Size>, unit: u32, least: u32| {
+        let bytes = |field: &str, size: Option<Size>, unit: u32, least: u32, words: u32| {
             let size = size.ok_or_else(|| {
                 ConfigError(format!("{field} is missing: set it, e.g. {field} = \"64KiB\""))
             })?;
-            // Addresses have 24 bits: 8 MiB of words that are not yet padded to a power of two of bytes.
-            let limit = format!("{}..=8MiB", Size(u64::from(least)));
-            let legal = (u64::from(least)..=8 << 20).contains(&size.0);
+            let [least, most] = [least, MAX_BUFFER.min(words.saturating_mul(unit))].map(|b| Size(b.into()));
+            let legal = (least..=most).contains(&size);
+            let limit = format!("{least}..={most}");
             check(field, size, legal, &limit, "bring it into the range")?;
             Ok(size.0 as u32 / unit * unit)
         };
@@ -285,10 +291,16 @@ impl Config {
             cols,
             lanes,
             operand_bits,
-            ibuf: bytes("ibuf", spec.ibuf, 2 * WORD * operand, 1 << 10)?,
-            wbuf: bytes("wbuf", spec.wbuf, cols * operand, 1 << 10)?,
-            obuf: bytes("obuf", spec.obuf, (lanes * operand).max(bus_bits / 8), 512)?,
-            pbuf: bytes("pbuf", spec.pbuf.or(Some(Size(8 << 10))), lanes * PARAM_BYTES, params)?,
+            ibuf: bytes("ibuf", spec.ibuf, 2 * WORD * operand, 1 << 10, u32::MAX)?,
+            wbuf: bytes("wbuf", spec.wbuf, cols * operand, 1 << 10, MAX_WBUF_WORDS)?,
+            obuf: bytes("obuf", spec.obuf, (lanes * operand).max(bus_bits / 8), 512, u32::MAX)?,
+            pbuf: bytes(
+                "pbuf",
+                spec.pbuf.or(Some(Size(8 << 10))),
+                lanes * PARAM_BYTES,
+                params,
+                MAX_PBUF_WORDS,
+            )?,
             bus_bits,
             burst_beats,
             outstanding,

@@ -105,12 +105,14 @@ fn snapshot() -> String {
                 "ibuf = 9223372036854775807",
                 "wbuf = \"0B\"",
                 "wbuf = \"9MiB\"",
+                "cols = 4\nwbuf = \"8MiB\"",
                 "obuf = 511",
                 "obuf = \"9MiB\"",
                 "pbuf = 255",
                 "pbuf = 511",
                 "pbuf = \"9MiB\"",
                 "cols = 64\npbuf = \"512B\"",
+                "lanes = 1\npbuf = \"1MiB\"",
             ],
         ),
         section(
@@ -275,6 +277,8 @@ proptest! {
     #[test]
     fn any_numbers_are_a_config_or_refused(spec in any_spec()) {
         if let Ok(config) = Config::new("any", spec) {
+            prop_assert!(config.wbuf_words() <= spec::config::MAX_WBUF_WORDS);
+            prop_assert!(config.pbuf_words() <= spec::config::MAX_PBUF_WORDS);
             prop_assert!(config.wbuf_words() > 0 && config.wbuf_words() * config.wbuf_stride() <= 1 << 24 && config.pbuf_words() > 0 && config.chunks() > 0);
             prop_assert!(config.obuf_stride() <= config.obuf && config.ibuf_stride() < config.ibuf);
             prop_assert!(spec::timing::tile_gap(&config) > 0 && spec::timing::fetch_batch(&config) > 0);

@@ -79,6 +79,13 @@ fn token_fields_are_where_they_are_in_every_form() {
 }
 
 #[test]
+fn instructions_reach_every_word_of_the_largest_buffers() {
+    let most = |name| form("taps").fields.iter().find(|f| f.name == name).map(|f| f.max() + 1);
+    assert_eq!(most("w_base"), Some(i64::from(spec::config::MAX_WBUF_WORDS)));
+    assert_eq!(most("p_base"), Some(i64::from(spec::config::MAX_PBUF_WORDS)));
+}
+
+#[test]
 fn cleared_memory_is_no_instruction() {
     let message = Instruction::decode(&[0; INSTRUCTION_BYTES]).unwrap_err().to_string();
     assert_eq!(message, "illegal opcode 0: the opcodes are 1 load, 2 quant, 3 taps, 4 rect, 5 store, 6 end");
