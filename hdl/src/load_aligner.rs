@@ -73,6 +73,11 @@ pub fn spread(m: &mut Module, bytes: u32, stride: u32, bus: u32) {
         m.assign("data", "write_data_i");
     } else if bytes % bus == 0 {
         m.assign("data", rep(bytes / bus, "write_data_i"));
+    } else if stride < bus {
+        // The piece is where its address says within a whole bus word.
+        let lane = bus.trailing_zeros();
+        let word = cat([id("write_address_i").range(lane - 1, offset), lit(offset + 3, 0)]);
+        m.assign("data", id("write_data_i").part(word, bytes * 8));
     } else if bytes < bus {
         m.assign("data", id("write_data_i").range(bytes * 8 - 1, 0));
     } else {
