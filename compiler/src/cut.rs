@@ -233,7 +233,8 @@ fn union(spans: &[Span]) -> (i64, i64) {
     (some().map(|s| s.k0).min().unwrap_or(0), some().map(|s| s.k1).max().unwrap_or(0))
 }
 
-fn clip(spans: &[Span], lo: i64, hi: i64) -> impl Iterator<Item = Span> {
+/// The parts of spans that lie in `lo..hi`.
+pub fn clip(spans: &[Span], lo: i64, hi: i64) -> impl Iterator<Item = Span> {
     let first = spans.partition_point(|s| s.hi <= lo);
     spans[first..].iter().take_while(move |s| s.lo < hi).map(move |s| Span {
         lo: s.lo.max(lo),

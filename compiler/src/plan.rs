@@ -7,7 +7,7 @@ use spec::Config;
 use spec::config::WORD;
 use spec::layer::Layer;
 
-use crate::cut::{Area, Chain, Cutter};
+use crate::cut::{Area, Chain, Cutter, clip};
 use crate::shape::{Shape, div_ceil, round_up};
 use crate::{CompileError, MAX_SEGMENT};
 
@@ -195,8 +195,8 @@ struct Chooser<'a> {
     shape: &'a Shape,
     config: &'a Config,
     cutter: Cutter<'a>,
-    /// Cycles of row classes: by kernel rows, first column and height.
-    memo: HashMap<((i64, i64), i64, i64, i64), i64>,
+    /// Cycles of row classes: by number of kernel rows, columns and height.
+    memo: HashMap<(i64, i64, i64, i64), i64>,
 }
 
 impl Chooser<'_> {
@@ -391,16 +391,21 @@ impl Chooser<'_> {
     /// Cycles of all blocks of an image and one filter group.
     fn compute(&mut self, t: &Tiling) -> i64 {
         let height = self.shape.out_h;
-        let strips: Vec<_> = self.strips(t).collect();
+        // Strips of the same column classes cost the same.
+        let mut strips: HashMap<Vec<(i64, i64, i64)>, (i64, (i64, i64))> = HashMap::new();
+        for (x0, x1) in self.strips(t) {
+            let classes = clip(&self.shape.columns, x0, x1).map(|s| (s.hi - s.lo, s.k0, s.k1)).collect();
+            strips.entry(classes).or_insert((0, (x0, x1))).0 += 1;
+        }
         let mut cycles = 0;
-        for (x0, x1) in strips {
+        for (count, (x0, x1)) in strips.into_values() {
             if self.shape.rows.len() == 1 {
                 // Any number of equal bands.
-                cycles += height / t.band * self.block(Area { y0: 0, y1: t.band, x0, x1 });
-                cycles += self.block(Area { y0: 0, y1: height % t.band, x0, x1 });
+                cycles += count * (height / t.band) * self.block(Area { y0: 0, y1: t.band, x0, x1 });
+                cycles += count * self.block(Area { y0: 0, y1: height % t.band, x0, x1 });
             } else {
                 for y0 in (0..height).step_by(t.band as usize) {
-                    cycles += self.block(Area { y0, y1: (y0 + t.band).min(height), x0, x1 });
+                    cycles += count * self.block(Area { y0, y1: (y0 + t.band).min(height), x0, x1 });
                 }
             }
         }
@@ -412,7 +417,7 @@ impl Chooser<'_> {
         let mut cycles = 0;
         for (ky, area) in self.cutter.row_classes(block) {
             let cutter = self.cutter;
-            cycles += *self.memo.entry((ky, area.x0, area.x1, area.height())).or_insert_with(|| {
+            cycles += *self.memo.entry((ky.1 - ky.0, area.x0, area.x1, area.height())).or_insert_with(|| {
                 let cost = |c: &Chain| div_ceil(c.pixels(), rows) * c.tile_cycles;
                 cutter.cut_class(ky, area).iter().map(cost).sum()
             });
