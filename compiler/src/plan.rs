@@ -392,9 +392,10 @@ impl Chooser<'_> {
     fn compute(&mut self, t: &Tiling) -> i64 {
         let height = self.shape.out_h;
         // Strips of the same column classes cost the same.
-        let mut strips: HashMap<Vec<(i64, i64, i64)>, (i64, (i64, i64))> = HashMap::new();
+        let mut strips = HashMap::new();
         for (x0, x1) in self.strips(t) {
-            let classes = clip(&self.shape.columns, x0, x1).map(|s| (s.hi - s.lo, s.k0, s.k1)).collect();
+            let classes: Vec<_> =
+                clip(&self.shape.columns, x0, x1).map(|s| (s.hi - s.lo, s.k0, s.k1)).collect();
             strips.entry(classes).or_insert((0, (x0, x1))).0 += 1;
         }
         let mut cycles = 0;
