@@ -52,13 +52,33 @@ impl Rtl {
 
     /// Runs a program from reset to its interrupt; gives up after `limit` cycles.
     pub fn run(&self, program: &Program, memory: &MemorySpec, limit: u64) -> Result<Run, RunError> {
-        let bus = self.config.bus_bytes();
-        memory.check(bus).map_err(RunError::Memory)?;
-        let seed = (memory.stall_seed as u32 | 1) & 0x7fff_ffff;
-        let instance =
-            Instance::new(&self.library, bus, self.trace.as_deref(), seed).map_err(RunError::Build)?;
+        let mut runs = self.run_in_turn(&[(program, memory)], limit)?;
+        Ok(runs.pop().unwrap_or_default())
+    }
+
+    /// Runs programs one after the other, with a reset before the first only.
+    pub fn run_in_turn(
+        &self,
+        programs: &[(&Program, &MemorySpec)],
+        limit: u64,
+    ) -> Result<Vec<Run>, RunError> {
+        let seed = programs.first().map_or(1, |(_, memory)| memory.stall_seed as u32 & 0x3fff_ffff | 1);
+        let instance = Instance::new(&self.library, self.config.bus_bytes(), self.trace.as_deref(), seed)
+            .map_err(RunError::Build)?;
         let mut host = Host { instance };
         host.reset();
+        programs.iter().map(|(program, memory)| self.run_one(&mut host, program, memory, limit)).collect()
+    }
+
+    fn run_one(
+        &self,
+        host: &mut Host,
+        program: &Program,
+        memory: &MemorySpec,
+        limit: u64,
+    ) -> Result<Run, RunError> {
+        let bus = self.config.bus_bytes();
+        memory.check(bus).map_err(RunError::Memory)?;
         host.write(offset("program"), program.base);
         host.write(offset("instructions"), program.len());
         host.write(offset("interrupt"), 1);
@@ -67,6 +87,7 @@ impl Rtl {
         let mut wdata = [0; 64];
         let mut rdata = [0; 64];
         let mut strobe = 0;
+        let mut idle = Control { bready: 1, rst_n: 1, ..Control::default() };
         let mut t = 0;
         while !host.instance.irq() {
             if t >= limit {
@@ -75,7 +96,8 @@ impl Rtl {
             let requests: Requests = host.instance.requests(&mut wdata, &mut strobe);
             let answers =
                 memory.cycle(t, &requests, &wdata[..bus as usize], strobe, &mut rdata[..bus as usize]);
-            host.instance.cycle(&answers, &rdata, None);
+            // The control bus falls idle in the first cycle and stays so.
+            host.instance.cycle(&answers, &rdata, if t == 0 { Some(&mut idle) } else { None });
             t += 1;
         }
         if let Some(text) = memory.violation {
@@ -122,10 +144,8 @@ impl Host<'_> {
         let mut control =
             Control { awaddr: address, wdata: data, awvalid: 1, wvalid: 1, bready: 1, ..Control::default() };
         if address == offset("control") {
-            // The response stays until the run is over, so that the run's first cycle is the next one.
+            // The run's first cycle is the next one.
             self.cycle(&mut control);
-            control.awvalid = 0;
-            control.wvalid = 0;
             return;
         }
         self.cycle(&mut control);

@@ -1,0 +1,181 @@
+//! Bad programs and bad memories: the RTL stops with the status that the cycle model predicts, never hangs, and runs
+//! the next program correctly without a reset.
+
+use spec::isa::{Instruction, Load, Quant, Rect, Store, Taps};
+use spec::layer::Layer;
+use spec::{Config, MemorySpec, Program, Status};
+use testbench::Rtl;
+use testbench::cases::Case;
+
+const LIMIT: u64 = 2_000_000;
+
+fn good(config: &Config) -> Case {
+    let layer: Layer = "conv cin=3 h=6 w=5 cout=7 k=3 pad=1".parse().expect("a layer");
+    Case::new(config.clone(), layer, MemorySpec::default(), 3).expect("it fits")
+}
+
+fn program(lines: &[Instruction]) -> Program {
+    let code = lines.iter().flat_map(|i| i.encode().expect("fields fit")).collect();
+    Program { base: 0x1000, code, ..Program::default() }
+}
+
+fn assemble(lines: &[&str]) -> Program {
+    program(&lines.iter().map(|l| l.parse().expect("assembly")).collect::<Vec<_>>())
+}
+
+/// Runs `bad`, then a good layer on the same instance; the status of the first.
+fn check(rtl: &Rtl, config: &Config, bad: &Program, memory: &MemorySpec, want: Status) {
+    let model = cyclemodel::run(config, bad, memory).expect("a legal memory");
+    let case = good(config);
+    let runs = rtl
+        .run_in_turn(&[(bad, memory), (&case.program, &case.memory)], LIMIT)
+        .unwrap_or_else(|e| panic!("{want}: {e}"));
+    assert_eq!((runs[0].status, model.status), (want, want), "RTL and model");
+    if want == Status::Deadlock {
+        assert_eq!(runs[0].counters.cycles, model.counters.cycles, "cycles until the deadlock is seen");
+    }
+    let next = cyclemodel::run(config, &case.program, &case.memory).expect("a legal memory");
+    assert_eq!(runs[1].status, Status::Ok, "the run after {want}");
+    assert_eq!(runs[1].counters, next.counters, "the run after {want}");
+    let want = reference::conv(&case.layer, &case.data);
+    let got = compiler::unpack_output(&case.data.quant, runs[1].output.as_deref().unwrap_or_default());
+    assert_eq!(got, want, "the run after an error");
+}
+
+#[test]
+fn every_status_is_the_models() {
+    let config = Config::named("tiny").expect("a named config");
+    let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
+    let memory = MemorySpec::default();
+    let slow = MemorySpec { stall_percent: 40, stall_seed: 5, latency: 7, ..MemorySpec::default() };
+    let end = "end";
+    let load = "load src=0 run_bytes=16 runs=1 row_bytes=16";
+    let taps = "taps first=1 last=1 n_ky=1 n_kx=1 words=1 word_len=4 longs=1 chunks=1";
+    for memory in [&memory, &slow] {
+        // Illegal opcodes, cleared memory among them.
+        for opcode in [0u8, 7, 15] {
+            let mut bad = assemble(&[load, end]);
+            bad.code[32] = opcode;
+            check(&rtl, &config, &bad, memory, Status::IllegalInstruction);
+        }
+        // The end is missing, or there is no program.
+        check(&rtl, &config, &assemble(&[load, load]), memory, Status::Truncated);
+        check(&rtl, &config, &program(&[]), memory, Status::Truncated);
+        // A program that does not start on a boundary.
+        let odd = Program { base: 0x1080, ..assemble(&[end]) };
+        check(&rtl, &config, &odd, memory, Status::Misaligned);
+        // Tokens that nobody pushes.
+        for line in [
+            "load pop_next=1 src=0 run_bytes=16 runs=1 row_bytes=16",
+            "rect pop_prev=1 nx=1 ny=1",
+            "rect pop_next=2 nx=1 ny=1",
+            "store pop_prev=1 seg_bytes=4 run_bytes=4 runs=1",
+        ] {
+            check(&rtl, &config, &assemble(&[load, taps, line, end]), memory, Status::Deadlock);
+        }
+        // The queue of a blocked engine fills up and the end is never dispatched.
+        let mut lines = vec!["load pop_next=1 src=0 run_bytes=16 runs=1 row_bytes=16"; 20];
+        lines.push(end);
+        check(&rtl, &config, &assemble(&lines), memory, Status::Deadlock);
+    }
+}
+
+#[test]
+fn every_bad_field_is_refused() {
+    let config = Config::named("tiny").expect("a named config");
+    let wide = Config::new(
+        "tiny-16",
+        spec::ConfigSpec {
+            operand_bits: Some(16),
+            ..spec::ConfigSpec::named("tiny").expect("a named config")
+        },
+    )
+    .expect("a legal config");
+    let load = Load { run_bytes: 16, runs: 1, row_bytes: 16, ..Load::default() };
+    let taps = Taps { n_ky: 1, n_kx: 1, words: 1, word_len: 4, longs: 1, chunks: 1, ..Taps::default() };
+    let rect = Rect { nx: 1, ny: 1, ..Rect::default() };
+    let store = Store { seg_bytes: 4, run_bytes: 4, runs: 1, ..Store::default() };
+    let bad: Vec<Instruction> = vec![
+        Load { run_bytes: 0, ..load }.into(),
+        Load { row_bytes: 0, ..load }.into(),
+        Load { buffer: 3, ..load }.into(),
+        Taps { n_ky: 0, ..taps }.into(),
+        Taps { n_kx: 0, ..taps }.into(),
+        Taps { words: 0, ..taps }.into(),
+        Taps { word_len: 0, ..taps }.into(),
+        Taps { word_len: 17, ..taps }.into(),
+        Taps { longs: 0, ..taps }.into(),
+        Taps { longs: 2, ..taps }.into(),
+        Taps { word_len: 1, words: 2, ..taps }.into(),
+        Taps { chunks: 0, ..taps }.into(),
+        Taps { chunks: 2, ..taps }.into(),
+        Rect { nx: 0, ..rect }.into(),
+        Rect { ny: 0, ..rect }.into(),
+        Rect { chain: true, push_prev: true, ..rect }.into(),
+        Rect { chain: true, push_next: true, ..rect }.into(),
+        Store { seg_bytes: 0, ..store }.into(),
+        Store { run_bytes: 0, ..store }.into(),
+        Store { runs: 0, ..store }.into(),
+    ];
+    let odd: Vec<Instruction> = vec![
+        Load { src: 1, ..load }.into(),
+        Load { run_bytes: 3, ..load }.into(),
+        Load { run_pitch: 5, ..load }.into(),
+        Load { dst: 7, ..load }.into(),
+        Load { row_bytes: 9, ..load }.into(),
+        Rect { in_base: 1, ..rect }.into(),
+        Rect { out_base: 1, ..rect }.into(),
+        Store { src: 1, ..store }.into(),
+        Store { seg_bytes: 3, ..store }.into(),
+        Store { dst: 1, ..store }.into(),
+        Store { run_bytes: 3, ..store }.into(),
+        Store { run_pitch: 3, ..store }.into(),
+    ];
+    for (config, cases, want) in [(&config, &bad, Status::BadField), (&wide, &odd, Status::Misaligned)] {
+        let rtl = Rtl::new(config, None).unwrap_or_else(|e| panic!("{e}"));
+        for case in cases {
+            let lines = [Quant::default().into(), *case, spec::isa::End {}.into()];
+            check(&rtl, config, &program(&lines), &MemorySpec::default(), want);
+        }
+    }
+}
+
+#[test]
+fn bus_errors_stop_the_run() {
+    let config = Config::named("tiny").expect("a named config");
+    let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
+    let case = good(&config);
+    let output = u64::from(case.program.output.0);
+    let mut places: Vec<(u64, Status)> =
+        case.program.data.iter().map(|s| (u64::from(s.address), Status::ReadError)).collect();
+    places.push((u64::from(case.program.base), Status::ReadError));
+    places.push((u64::from(case.program.base) + 96, Status::ReadError));
+    places.push((output, Status::WriteError));
+    places.push((output + u64::from(case.program.output.1) - 1, Status::WriteError));
+    for (address, want) in places {
+        for stall_percent in [0, 30] {
+            let memory = MemorySpec {
+                fault: Some(address..address + 1),
+                stall_percent,
+                stall_seed: address,
+                ..MemorySpec::default()
+            };
+            check(&rtl, &config, &case.program, &memory, want);
+        }
+    }
+}
+
+#[test]
+fn too_many_tokens_are_an_error() {
+    let config = Config::named("tiny").expect("a named config");
+    let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
+    // Loads that do nothing but push: one more than the counter holds.
+    let push = Load { push_next: true, ..Load::default() };
+    let mut lines: Vec<Instruction> = vec![push.into(); usize::from(u16::MAX) + 1];
+    lines.push(spec::isa::End {}.into());
+    check(&rtl, &config, &program(&lines), &MemorySpec::default(), Status::TokenOverflow);
+    lines.remove(0);
+    let run = rtl.run(&program(&lines), &MemorySpec::default(), LIMIT).unwrap_or_else(|e| panic!("{e}"));
+    let model = cyclemodel::run(&config, &program(&lines), &MemorySpec::default()).expect("a legal memory");
+    assert_eq!((run.status, run.counters), (Status::Ok, model.counters));
+}
