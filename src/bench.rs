@@ -1,10 +1,154 @@
 //! `koch bench`.
 
-use crate::Outcome;
+use crate::job::Job;
+use crate::report::Report;
+use crate::{Failure, Outcome, generate, simulate};
+use serde::Serialize;
+use spec::layer::{Layer, LayerData};
+use spec::{Config, MemorySpec};
+use std::time::Instant;
+use testbench::Rtl;
+
+/// Layers with the least share of peak (or of the roofline, for the last) that each must reach.
+const GOALS: &[(&str, f64)] = &[
+    ("conv cin=64 h=56 w=56 cout=64 k=3 pad=1", 0.975),
+    ("conv cin=3 h=224 w=224 cout=64 k=7 stride=2 pad=3", 0.97),
+    ("conv cin=256 h=56 w=56 cout=64 k=1", 0.97),
+    ("conv cin=512 h=7 w=7 cout=2048 k=1", 0.95),
+    ("conv cin=192 h=13 w=13 cout=192 k=3 pad=1", 0.91),
+    ("conv cin=256 h=14 w=14 cout=256 k=3 pad=1", 0.93),
+    ("fc in=2048 out=1000", 0.97),
+];
+/// Least cycles per second of the Verilated RTL and of the model; most seconds to build the one and to generate.
+const RTL_SPEED: f64 = 0.5e6;
+const MODEL_SPEED: f64 = 1e9;
+const BUILD_SECONDS: f64 = 60.0;
+const GENERATE_SECONDS: f64 = 1.0;
 
 #[derive(clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// One JSON object instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Repetitions of each speed measurement; the median counts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    repeat: u64,
+}
 
-pub fn run(_args: &Args) -> Outcome {
-    Ok(())
+#[derive(Serialize)]
+struct Speeds {
+    generate_seconds: f64,
+    build_seconds: f64,
+    rtl_cycles_per_second: f64,
+    model_cycles_per_second: f64,
+}
+
+#[derive(Serialize)]
+struct Results {
+    layers: Vec<Report>,
+    speeds: Speeds,
+}
+
+fn job(config: &Config, text: &str) -> Result<Job, Failure> {
+    let layer: Layer = text.parse()?;
+    let data = LayerData::random(&layer, config.operand_bits, 1)?;
+    Job::new(config.clone(), MemorySpec::default(), (text.to_owned(), layer, data))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+pub fn run(args: &Args) -> Outcome {
+    let config = Config::named("default")?;
+    let (rtl, _) = simulate::rtl(&config, None)?;
+    let layers = GOALS
+        .iter()
+        .map(|(text, _)| job(&config, text)?.compare(&rtl, 0.0))
+        .collect::<Result<Vec<Report>, Failure>>()?;
+    let results = Results { speeds: speeds(&config, &rtl, args.repeat)?, layers };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&results)?);
+    } else {
+        print(&results);
+    }
+    results.layers.iter().try_for_each(Report::verdict)
+}
+
+fn speeds(config: &Config, rtl: &Rtl, repeat: u64) -> Result<Speeds, Failure> {
+    let seconds = |work: &mut dyn FnMut() -> Outcome| -> Result<f64, Failure> {
+        let times = (0..repeat).map(|_| {
+            let start = Instant::now();
+            work().map(|()| start.elapsed().as_secs_f64())
+        });
+        Ok(median(times.collect::<Result<_, Failure>>()?))
+    };
+    let directory = tempfile::tempdir()?;
+    let generate_seconds = seconds(&mut || generate::write(config, directory.path()).map(|_| ()))?;
+    let job = job(config, GOALS[0].0)?;
+    let cycles = job.model()?.0.counters.cycles as f64;
+    let limit = 2 * cycles as u64;
+    let rtl_seconds = seconds(&mut || {
+        rtl.run(&job.program, &job.memory, limit).map(|_| ()).map_err(|e| Failure::Mismatch(e.to_string()))
+    })?;
+    // The model is over in a fraction of a millisecond: a hundred runs at a time.
+    let model_seconds = seconds(&mut || (0..100).try_for_each(|_| job.model().map(|_| ())))? / 100.0;
+    let cold = tempfile::tempdir()?;
+    let start = Instant::now();
+    testbench::bridge::build_in(cold.path(), config, false)?;
+    Ok(Speeds {
+        generate_seconds,
+        build_seconds: start.elapsed().as_secs_f64(),
+        rtl_cycles_per_second: cycles / rtl_seconds,
+        model_cycles_per_second: cycles / model_seconds,
+    })
+}
+
+fn print(results: &Results) {
+    println!(
+        "config `default`, latency 40, 16 B/cycle, cold start; useful MACs exclude products with zero padding\n"
+    );
+    println!("| layer | cycles | efficiency % | roofline % | traffic | goal % | RTL = model = reference |");
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | --- |");
+    for (report, (text, goal)) in results.layers.iter().zip(GOALS) {
+        let measured = if text.starts_with("fc") { report.roofline_efficiency } else { report.efficiency };
+        println!(
+            "| {} | {} | {:.2} | {:.2} | {:.3} | {:.1} {} | {} |",
+            report.layer,
+            report.model.cycles,
+            100.0 * report.efficiency,
+            100.0 * report.roofline_efficiency,
+            report.traffic_ratio,
+            100.0 * goal,
+            if measured >= *goal { "met" } else { "MISSED" },
+            if report.equal.is_some_and(|e| e.all()) { "equal" } else { "DIFFERENT" },
+        );
+    }
+    let s = &results.speeds;
+    let word = |met: bool| if met { "met" } else { "MISSED" };
+    println!("\n| speed | measured | goal |");
+    println!("| --- | ---: | --- |");
+    println!(
+        "| generating `default` | {:.3} s | at most {GENERATE_SECONDS} s, {} |",
+        s.generate_seconds,
+        word(s.generate_seconds <= GENERATE_SECONDS)
+    );
+    println!(
+        "| building it in Verilator, nothing cached | {:.1} s | at most {BUILD_SECONDS} s, {} |",
+        s.build_seconds,
+        word(s.build_seconds <= BUILD_SECONDS)
+    );
+    println!(
+        "| Verilated RTL on the first layer, one core | {:.2} M cycles/s | at least {:.1}, {} |",
+        s.rtl_cycles_per_second / 1e6,
+        RTL_SPEED / 1e6,
+        word(s.rtl_cycles_per_second >= RTL_SPEED)
+    );
+    println!(
+        "| cycle model on the first layer, one core | {:.2} G cycles/s | at least {:.0}, {} |",
+        s.model_cycles_per_second / 1e9,
+        MODEL_SPEED / 1e9,
+        word(s.model_cycles_per_second >= MODEL_SPEED)
+    );
 }

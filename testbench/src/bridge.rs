@@ -145,6 +145,11 @@ fn cached(target: &Path, make: impl FnOnce(&Path) -> Result<(), BuildError>) -> 
 
 /// The shared library of `config`'s RTL, from the cache or built now.
 pub fn build(config: &Config, trace: bool) -> Result<PathBuf, BuildError> {
+    build_in(&cache_dir(), config, trace)
+}
+
+/// [`build`] with a cache of one's own.
+pub fn build_in(cache: &Path, config: &Config, trace: bool) -> Result<PathBuf, BuildError> {
     let design = hdl::koch::design(config);
     let files = design.files();
     let verilator = hdl::cosim::verilator();
@@ -153,7 +158,6 @@ pub fn build(config: &Config, trace: bool) -> Result<PathBuf, BuildError> {
     let mut parts = vec![version.as_str(), BRIDGE, &bus, if trace { "trace" } else { "" }];
     parts.extend(VERILATOR_FLAGS.iter().chain(CXX_FLAGS));
     parts.extend(files.iter().flat_map(|(name, text)| [name.as_str(), text.as_str()]));
-    let cache = cache_dir();
     let root = run(Command::new(&verilator).arg("--getenv").arg("VERILATOR_ROOT"))?;
     let include = Path::new(root.trim()).join("include");
     let mut flags: Vec<String> = CXX_FLAGS.iter().map(|f| (*f).to_owned()).collect();
