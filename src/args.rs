@@ -87,7 +87,7 @@ impl ConfigArgs {
 #[command(next_help_heading = "Layer")]
 pub struct LayerArgs {
     /// The layer as text: "conv cin=192 h=13 w=13 cout=192 k=3 pad=1" or "fc in=2048 out=1000".
-    #[arg(long, required_unless_present = "model", conflicts_with_all = ["model", "node", "input"])]
+    #[arg(long, conflicts_with_all = ["model", "node", "input"])]
     layer: Option<String>,
     /// Seed of the layer's random numbers.
     #[arg(long, default_value_t = 1)]
@@ -115,7 +115,13 @@ impl LayerArgs {
             let (layer, data) = network.layer_for_image(node, &array, self.index)?;
             return Ok((format!("{node} of {}", model.display()), layer, data));
         }
-        let layer: Layer = self.layer.as_deref().unwrap_or_default().parse()?;
+        let Some(text) = &self.layer else {
+            return Err(Failure::Input(
+                "no layer is given: use --layer TEXT, or --model FILE with --node NAME and --input FILE"
+                    .into(),
+            ));
+        };
+        let layer: Layer = text.parse()?;
         let data = LayerData::random(&layer, config.operand_bits, self.seed)?;
         Ok((layer.to_string(), layer, data))
     }

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A program's memory image.
-    #[arg(value_name = "FILE", required_unless_present_any = ["layer", "model"], conflicts_with_all = ["layer", "model"])]
+    /// A program's memory image; without it, the program of a layer is printed.
+    #[arg(value_name = "FILE", conflicts_with_all = ["layer", "model"])]
     file: Option<PathBuf>,
     #[command(flatten)]
-    layer: OptionalLayer,
+    layer: LayerArgs,
     #[command(flatten)]
     config: ConfigArgs,
     /// Also write the memory image.
@@ -19,24 +19,15 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-/// A layer whose program is printed instead of a file's.
-#[derive(clap::Args)]
-#[group(required = false, multiple = true)]
-struct OptionalLayer {
-    #[command(flatten)]
-    layer: Option<LayerArgs>,
-}
-
 pub fn run(args: &Args) -> Outcome {
-    let code = match (&args.file, &args.layer.layer) {
-        (Some(path), _) => std::fs::read(path)
+    let code = match &args.file {
+        Some(path) => std::fs::read(path)
             .map_err(|e| Failure::Input(format!("{}: {e}; give the path of a program", path.display())))?,
-        (None, Some(layer)) => {
+        None => {
             let config = args.config.resolve()?;
-            let (_, layer, data) = layer.resolve(&config)?;
+            let (_, layer, data) = args.layer.resolve(&config)?;
             compiler::assemble(&compiler::plan(&layer, &config)?, Some(&data))?.code
         }
-        (None, None) => return Err(Failure::Input("nothing to disassemble: give a file or a layer".into())),
     };
     let (instructions, rest) = code.as_chunks::<INSTRUCTION_BYTES>();
     for (k, bytes) in instructions.iter().enumerate() {

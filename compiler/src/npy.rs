@@ -120,7 +120,8 @@ pub const TO_NHWC: [usize; 4] = [0, 2, 3, 1];
 
 /// Reads a `.npy` file of uint8, int8, uint16, int16, int32 or float32 in C order.
 pub fn load(path: &Path) -> Result<Tensor, ImportError> {
-    let file = File::open(path).map_err(|e| ImportError::new(e).in_file(path))?;
+    let file = File::open(path)
+        .map_err(|e| ImportError::new(format!("{e}; give the path of a .npy file")).in_file(path))?;
     read(BufReader::new(file)).map_err(|e| e.in_file(path))
 }
 

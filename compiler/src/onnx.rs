@@ -133,7 +133,8 @@ pub struct Model {
 impl Model {
     /// Reads an ONNX file.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| ImportError::new(e).in_file(path))?;
+        let bytes = std::fs::read(path)
+            .map_err(|e| ImportError::new(format!("{e}; give the path of an ONNX file")).in_file(path))?;
         Self::parse(&bytes).map_err(|e| e.in_file(path))
     }
 
