@@ -258,15 +258,43 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// Up to `beats` bus words are offered from cycle `valid` on, one a cycle: how many of them are consumed one a
+    /// cycle because each is one piece, and the cycle of the last. The last word of a run is left to [`Self::beat`].
+    pub fn stream(&mut self, valid: Time, beats: u32, shared: &mut Shared) -> Option<(u32, Time)> {
+        let bus = self.config.bus_bytes();
+        let Load { row_bytes, dst_pitch, pad_left, pad_right, .. } = self.load;
+        let places = self.address | self.row | row_bytes | dst_pitch | self.left | self.lane;
+        let whole = places & (bus - 1) == 0 && self.stride >= bus && pad_left == 0 && pad_right == 0;
+        let count = beats.min(self.run_left.div_ceil(bus)).saturating_sub(1);
+        if self.phase != Phase::Data || !whole || count == 0 {
+            return None;
+        }
+        let bytes = count * bus;
+        self.count_bytes(bytes, shared);
+        self.run_left -= bytes;
+        let place = u64::from(row_bytes - self.left) + u64::from(bytes);
+        let (rows, offset) = (place / u64::from(row_bytes), (place % u64::from(row_bytes)) as u32);
+        self.row = (u64::from(self.row) + rows * u64::from(dst_pitch)) as u32 & 0xff_ffff;
+        self.address = self.row.wrapping_add(offset) & 0xff_ffff;
+        self.left = row_bytes - offset;
+        self.at = self.at.max(valid) + Time::from(count);
+        Some((count, self.at - 1))
+    }
+
+    fn count_bytes(&self, bytes: u32, shared: &mut Shared) {
+        let counter = match self.load.buffer {
+            0 => &mut shared.counters.read_input,
+            1 => &mut shared.counters.read_weight,
+            _ => &mut shared.counters.read_param,
+        };
+        *counter += u64::from(bytes);
+    }
+
     /// A bus word is offered from cycle `valid` on: the cycle in which it is consumed.
     pub fn beat(&mut self, valid: Time, shared: &mut Shared) -> Time {
         self.at = self.at.max(valid);
         let bus = self.config.bus_bytes();
-        match self.load.buffer {
-            0 => shared.counters.read_input += u64::from(bus),
-            1 => shared.counters.read_weight += u64::from(bus),
-            _ => shared.counters.read_param += u64::from(bus),
-        }
+        self.count_bytes(bus, shared);
         loop {
             let n = self.room().min(self.left).min(self.run_left).min(bus - self.lane);
             let t = self.at;

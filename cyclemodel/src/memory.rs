@@ -32,6 +32,8 @@ pub(crate) struct Memory<'a> {
     config: &'a Config,
     spec: &'a MemorySpec,
     interval: Time,
+    /// A beat can pass in every cycle, none with an error: bursts need not be taken apart.
+    steady: bool,
     /// The burst in the AR slot and since when it is valid.
     slot: Option<(Time, Burst)>,
     /// From when the slot can take the next burst.
@@ -51,10 +53,12 @@ pub(crate) struct Memory<'a> {
 
 impl<'a> Memory<'a> {
     pub fn new(config: &'a Config, spec: &'a MemorySpec) -> Self {
+        let interval = spec.beat_interval(config.bus_bytes());
         Self {
             config,
             spec,
-            interval: spec.beat_interval(config.bus_bytes()),
+            interval,
+            steady: spec.stall_percent == 0 && interval == 1 && spec.fault.is_none(),
             slot: None,
             slot_free: 0,
             granted: 0,
@@ -143,7 +147,14 @@ impl<'a> Memory<'a> {
         let mut last = t;
         if read <= write {
             let Some((_, burst)) = self.reads.pop_front() else { return };
-            for beat in 0..burst.beats {
+            let mut streamed = 0;
+            if self.steady
+                && burst.client == Client::Load
+                && let Some((count, t)) = writer.stream(at, burst.beats, shared)
+            {
+                (streamed, last, at) = (count, t, t + 1);
+            }
+            for beat in streamed..burst.beats {
                 let valid = self.spec.next_free(Channel::ReadData, at);
                 last = match burst.client {
                     Client::Fetch => {
@@ -162,11 +173,15 @@ impl<'a> Memory<'a> {
         } else {
             let Some((_, burst)) = self.writes.pop_front() else { return };
             let mut faulty = false;
-            for beat in 0..burst.beats {
-                last = self.spec.next_free(Channel::WriteData, at);
-                faulty |= self.spec.faulty(burst.address + u64::from(beat * bus), bus);
-                shared.counters.written += u64::from(bus);
-                at = last + self.interval;
+            shared.counters.written += u64::from(burst.beats * bus);
+            if self.steady {
+                last = at + Time::from(burst.beats) - 1;
+            } else {
+                for beat in 0..burst.beats {
+                    last = self.spec.next_free(Channel::WriteData, at);
+                    faulty |= self.spec.faulty(burst.address + u64::from(beat * bus), bus);
+                    at = last + self.interval;
+                }
             }
             store.sent(last);
             let after = self.write_done.last().map_or(0, |t| t + 1);

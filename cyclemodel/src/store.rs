@@ -88,10 +88,17 @@ impl<'a> Store<'a> {
         let start = self.runs.lane(bus);
         let (address, beats, bytes) = self.runs.next(self.config);
         let (mut left, mut lane, mut pieces) = (bytes as u32, start, 0);
+        if (start | self.address) & (bus - 1) == 0 && left < self.seg_left {
+            // All of the burst is in one segment, and every piece is a whole bus word (but the last).
+            pieces = Time::from(left.div_ceil(bus));
+            self.seg_left -= left;
+            self.address = self.address.wrapping_add(left) & 0xff_ffff;
+            left = 0;
+        }
         while left > 0 {
-            let n = left.min(self.seg_left).min(bus - lane).min(stride - self.address % stride);
+            let n = left.min(self.seg_left).min(bus - lane).min(stride - (self.address & (stride - 1)));
             left -= n;
-            lane = (lane + n) % bus;
+            lane = (lane + n) & (bus - 1);
             self.seg_left -= n;
             self.address = self.address.wrapping_add(n) & 0xff_ffff;
             if self.seg_left == 0 {
