@@ -69,7 +69,7 @@ pub fn run(args: &Args) -> Outcome {
         .collect::<Result<Vec<Report>, Failure>>()?;
     let results = Results { speeds: speeds(&config, &rtl, args.repeat)?, layers };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&results)?);
+        say!("{}", serde_json::to_string_pretty(&results)?);
     } else {
         print(&results);
     }
@@ -106,14 +106,14 @@ fn speeds(config: &Config, rtl: &Rtl, repeat: u64) -> Result<Speeds, Failure> {
 }
 
 fn print(results: &Results) {
-    println!(
+    say!(
         "config `default`, latency 40, 16 B/cycle, cold start; useful MACs exclude products with zero padding\n"
     );
-    println!("| layer | cycles | efficiency % | roofline % | traffic | goal % | RTL = model = reference |");
-    println!("| --- | ---: | ---: | ---: | ---: | ---: | --- |");
+    say!("| layer | cycles | efficiency % | roofline % | traffic | goal % | RTL = model = reference |");
+    say!("| --- | ---: | ---: | ---: | ---: | ---: | --- |");
     for (report, (text, goal)) in results.layers.iter().zip(GOALS) {
         let measured = if text.starts_with("fc") { report.roofline_efficiency } else { report.efficiency };
-        println!(
+        say!(
             "| {} | {} | {:.2} | {:.2} | {:.3} | {:.1} {} | {} |",
             report.layer,
             report.model.cycles,
@@ -127,25 +127,25 @@ fn print(results: &Results) {
     }
     let s = &results.speeds;
     let word = |met: bool| if met { "met" } else { "MISSED" };
-    println!("\n| speed | measured | goal |");
-    println!("| --- | ---: | --- |");
-    println!(
+    say!("\n| speed | measured | goal |");
+    say!("| --- | ---: | --- |");
+    say!(
         "| generating `default` | {:.3} s | at most {GENERATE_SECONDS} s, {} |",
         s.generate_seconds,
         word(s.generate_seconds <= GENERATE_SECONDS)
     );
-    println!(
+    say!(
         "| building it in Verilator, nothing cached | {:.1} s | at most {BUILD_SECONDS} s, {} |",
         s.build_seconds,
         word(s.build_seconds <= BUILD_SECONDS)
     );
-    println!(
+    say!(
         "| Verilated RTL on the first layer, one core | {:.2} M cycles/s | at least {:.1}, {} |",
         s.rtl_cycles_per_second / 1e6,
         RTL_SPEED / 1e6,
         word(s.rtl_cycles_per_second >= RTL_SPEED)
     );
-    println!(
+    say!(
         "| cycle model on the first layer, one core | {:.2} G cycles/s | at least {:.0}, {} |",
         s.model_cycles_per_second / 1e9,
         MODEL_SPEED / 1e9,

@@ -20,25 +20,25 @@ pub fn run(args: &Args) -> Outcome {
     if args.list {
         let configs = Config::names().iter().map(|n| Config::named(n)).collect::<Result<Vec<_>, _>>()?;
         if args.json {
-            println!("{}", serde_json::to_string_pretty(&configs)?);
+            say!("{}", serde_json::to_string_pretty(&configs)?);
         } else {
             for config in configs {
-                println!(
-                    "# {} ({}): {} MACs\n{}",
-                    config.name,
-                    config.hash(),
-                    config.peak(),
-                    config.to_toml()
-                );
+                say!("# {} ({}): {} MACs\n{}", config.name, config.hash(), config.peak(), config.to_toml());
             }
         }
         return Ok(());
     }
     let config = args.config.resolve()?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&config)?);
+        say!("{}", serde_json::to_string_pretty(&config)?);
     } else {
-        print!("# {} ({}): {} MACs\n{}", config.name, config.hash(), config.peak(), config.to_toml());
+        say!(
+            "# {} ({}): {} MACs\n{}",
+            config.name,
+            config.hash(),
+            config.peak(),
+            config.to_toml().trim_end()
+        );
     }
     Ok(())
 }

@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Outcome {
         let report = job.compare(&rtl, build)?;
         report.print(&args.format)?;
         report.verdict()?;
-        println!();
+        say!("");
     }
     Ok(())
 }

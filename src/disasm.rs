@@ -33,7 +33,7 @@ pub fn run(args: &Args) -> Outcome {
     for (k, bytes) in instructions.iter().enumerate() {
         let instruction =
             Instruction::decode(bytes).map_err(|e| Failure::Input(format!("instruction {k}: {e}")))?;
-        println!("{instruction}");
+        say!("{instruction}");
     }
     if !rest.is_empty() {
         return Err(Failure::Input(format!(

@@ -91,15 +91,24 @@ pub fn run(args: &Args) -> Outcome {
     let (Ok(c), Ok(failures)) = (coverage.into_inner(), failures.into_inner()) else {
         return Err(Failure::Mismatch("a worker died".into()));
     };
-    println!("{} cases, {} differences, seed {}", c.cases + failures.len() as u64, failures.len(), args.seed);
-    println!(
+    say!("{} cases, {} differences, seed {}", c.cases + failures.len() as u64, failures.len(), args.seed);
+    say!(
         "covered: {} cycles; kernels {:?}; strides {:?}; rows {:?}; columns {:?}; bus {:?}",
-        c.cycles, c.kernels, c.strides, c.rows, c.cols, c.buses
+        c.cycles,
+        c.kernels,
+        c.strides,
+        c.rows,
+        c.cols,
+        c.buses
     );
-    println!(
+    say!(
         "cases with stalls {}, cin 1 or 3 {}, cout no multiple of the columns {}, maps smaller than a tile {}, layers \
          larger than the buffers {}",
-        c.stalled, c.narrow, c.ragged, c.small_maps, c.not_once_only
+        c.stalled,
+        c.narrow,
+        c.ragged,
+        c.small_maps,
+        c.not_once_only
     );
     match failures.first() {
         None => Ok(()),

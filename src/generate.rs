@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Outcome {
         args.output.display()
     );
     for name in names {
-        println!("{}", args.output.join(name).display());
+        say!("{}", args.output.join(name).display());
     }
     Ok(())
 }

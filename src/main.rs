@@ -2,6 +2,9 @@
 //!
 //! Data go to stdout, everything else to stderr. Exit codes: 0 done, 1 the machines differ, 2 bad input.
 
+#[macro_use]
+mod out;
+
 mod args;
 mod asm;
 mod bench;

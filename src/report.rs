@@ -162,7 +162,7 @@ impl Report {
     pub fn print(&self, output: &OutputArgs) -> Outcome {
         if output.json {
             let text = serde_json::to_string_pretty(self)?;
-            println!("{text}");
+            say!("{text}");
         } else if output.csv {
             self.print_csv()?;
         } else {
@@ -209,9 +209,14 @@ impl Report {
 
     fn print_text(&self) {
         let c = &self.config;
-        println!(
+        say!(
             "{} on {} ({} x {} MACs, {} bit bus): {}",
-            self.layer, c.name, c.rows, c.cols, c.bus_bits, self.strategy
+            self.layer,
+            c.name,
+            c.rows,
+            c.cols,
+            c.bus_bits,
+            self.strategy
         );
         let columns: Vec<(&str, &Machine)> =
             self.rtl.iter().map(|m| ("RTL", m)).chain([("model", &self.model)]).collect();
@@ -219,9 +224,9 @@ impl Report {
             let values: Vec<u64> = columns.iter().map(|(_, m)| of(m)).collect();
             let cells: String = values.iter().map(|v| format!("{v:>14}")).collect();
             let mark = if values.windows(2).all(|w| w[0] == w[1]) { "" } else { "   differ" };
-            println!("  {name:<18}{cells}{mark}");
+            say!("  {name:<18}{cells}{mark}");
         };
-        println!("  {:<18}{}", "", columns.iter().map(|(n, _)| format!("{n:>14}")).collect::<String>());
+        say!("  {:<18}{}", "", columns.iter().map(|(n, _)| format!("{n:>14}")).collect::<String>());
         row("cycles", &|m| m.cycles);
         row("MACs busy", &|m| m.mac_busy_cycles);
         for name in self.model.stalls.keys() {
@@ -232,15 +237,15 @@ impl Report {
         }
         if let Some(equal) = self.equal {
             let word = |same: bool| if same { "equal" } else { "DIFFERENT" };
-            println!(
+            say!(
                 "  outputs {} (RTL, reference), cycles {}, counters {} (RTL, model)",
                 word(equal.outputs),
                 word(equal.cycles),
                 word(equal.counters)
             );
         }
-        println!("  useful MACs {} (padding excluded; {} included)", self.useful_macs, self.padded_macs);
-        println!(
+        say!("  useful MACs {} (padding excluded; {} included)", self.useful_macs, self.padded_macs);
+        say!(
             "  efficiency {:.2} % of peak; {:.2} % of the roofline ({}); traffic {:.3} x once-only ({} bytes)",
             100.0 * self.efficiency,
             100.0 * self.roofline_efficiency,
