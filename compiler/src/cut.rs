@@ -140,7 +140,7 @@ impl<'a> Cutter<'a> {
             .collect()
     }
 
-    /// Cuts rows of the same taps into chains, the interior first.
+    /// Cuts rows of the same taps into chains, the widest first.
     pub fn cut_class(&self, ky: (i64, i64), area: Area) -> Vec<Chain> {
         let classes: Vec<Span> = clip(&self.shape.columns, area.x0, area.x1).collect();
         if ky.0 == ky.1 {
@@ -177,6 +177,8 @@ impl<'a> Cutter<'a> {
             }
         }
         own.insert(0, interior);
+        // Wide chains need few rows of input at a time: they can start before the others.
+        own.sort_by_key(|chain| std::cmp::Reverse(chain.areas.iter().map(Area::width).max()));
         own
     }
 
