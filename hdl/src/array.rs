@@ -23,40 +23,40 @@ pub fn module(config: &Config) -> Module {
         .input("shift_i", 1)
         .input("shift_chunk_i", 8)
         .output("sums_o", id("Cols") * 32);
-    m.comment("What the operands mean arrives at row 0, column 0, and moves one diagonal a cycle.");
-    m.logic_array("valid", 1, id("Rows") + "Cols" - 1);
-    m.logic_array("first", 1, id("Rows") + "Cols" - 1);
-    m.logic_array("last", 1, id("Rows") + "Cols" - 1);
-    m.net("act", act, [id("Rows"), id("Cols") + 1], []);
-    m.net("weight", weight, [id("Rows") + 1, id("Cols")], []);
-    m.net("sum", 32, [id("Rows") + 1, id("Cols")], []);
+    let diagonals = || id("Rows") + "Cols" - 1;
+    m.localparam("Diagonals", diagonals());
+    m.comment("Control of the processing elements on each diagonal: it moves one diagonal a cycle.");
+    for name in ["valid_q", "first_q", "take_q"] {
+        m.logic(name, "Diagonals");
+    }
     m.logic("shift", id("Cols") / "Lanes");
+    m.comment("What passes down, and up, between the rows.");
+    m.logic_split("weight", (id("Rows") + 1) * "Cols" * weight);
+    m.logic_split("sum", (id("Rows") + 1) * "Cols" * 32);
+    let weight_at = |r: Expr, c: Expr| id("weight").part((r * "Cols" + c) * weight, weight);
+    let sum_at = |r: Expr, c: Expr| id("sum").part((r * "Cols" + c) * 32, 32);
     m.blank();
-    m.assign(id("valid").at(0), "valid_i");
-    m.assign(id("first").at(0), "first_i");
-    m.assign(id("last").at(0), "last_i");
-    m.gen_for("d", 1, id("Rows") + "Cols" - 1, "gen_diagonal", |b| {
-        for name in ["valid", "first", "last"] {
-            b.logic(format!("{name}_q"), 1);
-        }
-        b.ff(
-            ["valid", "first", "last"].map(|n| set_nb(format!("{n}_q"), lit(1, 0))),
-            ["valid", "first", "last"].map(|n| set_nb(format!("{n}_q"), id(n).at(id("d") - 1))),
-        );
-        for name in ["valid", "first", "last"] {
-            b.assign(id(name).at("d"), format!("{name}_q"));
-        }
-    });
+    let next = |name: &str, e: Expr| set_nb(name, cat([id(name).range(id("Diagonals") - 2, 0), e]));
+    m.ff(
+        ["valid_q", "first_q", "take_q"].map(|n| set_nb(n, rep("Diagonals", lit(1, 0)))),
+        [
+            next("valid_q", id("valid_i")),
+            next("first_q", id("first_i")),
+            next("take_q", id("valid_i").and("last_i")),
+        ],
+    );
     m.gen_for("k", 0, id("Cols") / "Lanes", "gen_shift", |b| {
         b.assign(id("shift").at("k"), id("shift_i").and(id("shift_chunk_i").eq_(resize(8, id("k")))));
     });
-    m.gen_for("c", 0, "Cols", "gen_edge", |b| {
-        b.assign(id("weight").at(0).at("c"), id("weights_i").part(id("c") * weight, weight));
-        b.assign(id("sum").at("Rows").at("c"), lit(32, 0));
-        b.assign(id("sums_o").part(id("c") * 32, 32), id("sum").at(0).at("c"));
-    });
+    m.assign(id("weight").part(0, id("Cols") * weight), "weights_i");
+    m.assign(id("sum").part(id("Rows") * "Cols" * 32, id("Cols") * 32), rep(id("Cols") * 32, lit(1, 0)));
+    m.assign("sums_o", id("sum").part(0, id("Cols") * 32));
+    m.unused("weight", [id("weight").part(id("Rows") * "Cols" * weight, id("Cols") * weight)]);
     m.gen_for("r", 0, "Rows", "gen_row", |b| {
-        b.assign(id("act").at("r").at(0), id("acts_i").part(id("r") * act, act));
+        let act_at = |c: Expr| id("act").part(c * act, act);
+        b.logic_split("act", (id("Cols") + 1) * act);
+        b.assign(act_at(num(0)), id("acts_i").part(id("r") * act, act));
+        b.unused("act", [act_at(id("Cols"))]);
         b.gen_for("c", 0, "Cols", "gen_col", |b| {
             b.inst(
                 "koch_pe",
@@ -65,16 +65,16 @@ pub fn module(config: &Config) -> Module {
                 [
                     ("clk_i", id("clk_i")),
                     ("rst_ni", id("rst_ni")),
-                    ("valid_i", id("valid").at(id("r") + "c")),
-                    ("first_i", id("first").at(id("r") + "c")),
-                    ("last_i", id("last").at(id("r") + "c")),
-                    ("act_i", id("act").at("r").at("c")),
-                    ("weight_i", id("weight").at("r").at("c")),
+                    ("valid_i", id("valid_q").at(id("r") + "c")),
+                    ("first_i", id("first_q").at(id("r") + "c")),
+                    ("take_i", id("take_q").at(id("r") + "c")),
+                    ("act_i", act_at(id("c"))),
+                    ("weight_i", weight_at(id("r"), id("c"))),
                     ("shift_i", id("shift").at(id("c") / "Lanes")),
-                    ("chain_i", id("sum").at(id("r") + 1).at("c")),
-                    ("act_next_o", id("act").at("r").at(id("c") + 1)),
-                    ("weight_next_o", id("weight").at(id("r") + 1).at("c")),
-                    ("sum_o", id("sum").at("r").at("c")),
+                    ("chain_i", sum_at(id("r") + 1, id("c"))),
+                    ("act_next_o", act_at(id("c") + 1)),
+                    ("weight_next_o", weight_at(id("r") + 1, id("c"))),
+                    ("sum_o", sum_at(id("r"), id("c"))),
                 ],
             );
         });

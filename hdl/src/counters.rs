@@ -5,7 +5,6 @@ use spec::regs::{COUNTER_BITS, Counters};
 
 /// The event counters.
 pub fn module() -> Module {
-    let n = Counters::ALL.len() as u64;
     let mut m =
         Module::new("koch_counters", "Counters of cycles, of idle cycles by cause, and of bus bytes.");
     m.note("Latency: an event is counted in the next cycle.");
@@ -19,7 +18,6 @@ pub fn module() -> Module {
     for (name, _) in Counters::ALL {
         m.logic(format!("{name}_q"), "Bits");
     }
-    m.logic_array("counts", "Bits", 16);
     m.blank();
     let zero = || {
         Counters::ALL
@@ -33,12 +31,11 @@ pub fn module() -> Module {
         when(format!("{name}_i"), [set_nb(format!("{name}_q"), id(format!("{name}_q")) + step)])
     });
     m.ff(zero(), [if_else("clear_i", zero(), count.collect::<Vec<_>>())]);
-    for (k, (name, _)) in Counters::ALL.iter().enumerate() {
-        m.assign(id("counts").at(k), format!("{name}_q"));
-    }
-    for k in n..16 {
-        m.assign(id("counts").at(k), rep("Bits", lit(1, 0)));
-    }
-    m.assign("count_o", id("counts").at("index_i"));
+    let shown = Counters::ALL.iter().enumerate();
+    m.comb([case(
+        "index_i",
+        shown.map(|(k, (name, _))| (lit(4, k), vec![set("count_o", format!("{name}_q"))])),
+        [set("count_o", rep("Bits", lit(1, 0)))],
+    )]);
     m
 }

@@ -9,22 +9,17 @@ pub fn module() -> Module {
     m.param("Width", 1).param("Depth", 1);
     m.clocked();
     m.input("data_i", "Width").output("data_o", "Width");
-    m.logic_array("stage_q", "Width", "Depth");
+    m.logic_split("stage", (id("Depth") + 1) * "Width");
     m.blank();
-    m.assign("data_o", id("stage_q").at(id("Depth") - 1));
+    m.assign(id("stage").part(0, "Width"), "data_i");
+    m.assign("data_o", id("stage").part(id("Depth") * "Width", "Width"));
     m.gen_for("k", 0, "Depth", "gen_stage", |b| {
-        let reset = || [set_nb(id("stage_q").at("k"), rep("Width", lit(1, 0)))];
-        b.gen_if_else(
-            id("k").eq_(0),
-            "gen_first",
-            |b| {
-                b.ff(reset(), [set_nb(id("stage_q").at("k"), "data_i")]);
-            },
-            "gen_rest",
-            |b| {
-                b.ff(reset(), [set_nb(id("stage_q").at("k"), id("stage_q").at(id("k") - 1))]);
-            },
+        b.logic("stage_q", "Width");
+        b.ff(
+            [set_nb("stage_q", rep("Width", lit(1, 0)))],
+            [set_nb("stage_q", id("stage").part(id("k") * "Width", "Width"))],
         );
+        b.assign(id("stage").part((id("k") + 1) * "Width", "Width"), "stage_q");
     });
     m
 }

@@ -370,6 +370,7 @@ pub fn design(config: &Config) -> Design {
         ("advance", net("requester_advance")),
     ]);
     w.leaf(&runs, "load_runs", inputs);
+    w.body.unused("load_runs", ["load_runs_burst_bytes", "load_runs_burst_lane"].map(id));
     let (_, load_width) = fields(Engine::Load);
     w.inst(
         queue::module(),
@@ -409,9 +410,13 @@ pub fn design(config: &Config) -> Design {
         ],
     );
     unused(&mut w.body, "write_lane", "writer_write_lane", 6, &[(0, lane)]);
-    let mut held: Vec<(u32, u32)> = load_fields.iter().map(|(_, l, w)| (*l, *w)).collect();
+    let module = leaf::module(&writer);
+    let held: Vec<(u32, u32)> = load_fields
+        .iter()
+        .filter(|(name, ..)| module.find_port(&format!("{name}_i")).is_some())
+        .map(|(_, l, w)| (*l, *w))
+        .collect();
     unused(&mut w.body, "window", "window_data", load_width, &held);
-    held.clear();
 
     // Tokens.
     let compute_fields = fields(Engine::Compute).0;
@@ -655,6 +660,7 @@ pub fn design(config: &Config) -> Design {
         id("array_sums").part(cat([id("drain_chunk").range(chunk_bits - 1, 0), lit(low, 0)]), lanes * 32)
     };
     w.body.ff_no_reset([when("drain_step", [set_nb("sums_1q", chosen)]), set_nb("sums_2q", "sums_1q")]);
+    w.delay("sums", 2, &[("sums_valid", 1, net("drain_step"))]);
     let lane_module = leaf::module(&requant::Requant::default());
     let lane_name = lane_module.name.clone();
     w.add(lane_module);
@@ -667,7 +673,7 @@ pub fn design(config: &Config) -> Design {
             [
                 ("clk_i", id("clk_i")),
                 ("rst_ni", id("rst_ni")),
-                ("valid_i", lit(1, 1)),
+                ("valid_i", id("sums_valid")),
                 ("acc_i", id("sums_2q").part(id("k") * 32, 32)),
                 ("bias_i", id("pbuf_word").part(id("k") * 64, 32)),
                 ("multiplier_i", id("pbuf_word").part(id("k") * 64 + 32, 32)),

@@ -46,8 +46,7 @@ pub fn module(config: &Config) -> Module {
         ],
     )]);
     if config.operand_bits == 8 {
-        m.logic("unused_fill", 1);
-        m.assign("unused_fill", id("fill_i").range(15, 8).any());
+        m.unused("fill", [id("fill_i").range(15, 8)]);
     }
     m
 }
@@ -56,18 +55,10 @@ pub fn module(config: &Config) -> Module {
 /// Declares `enable` and `data`; the ports are those of [`write_port`].
 pub fn spread(m: &mut Module, bytes: u32, stride: u32, bus: u32) {
     let offset = stride.trailing_zeros();
-    m.logic("enable", bytes).logic("data", bytes * 8);
-    m.comb([for_loop(
-        "k",
-        0,
-        bytes,
-        [set(
-            id("enable").at("k"),
-            id("k").ge_(resize(32, id("write_address_i").range(offset - 1, 0))).and(id("k").lt_(
-                resize(32, id("write_address_i").range(offset - 1, 0)) + resize(32, id("write_bytes_i")),
-            )),
-        )],
-    )]);
+    m.logic("first_byte", offset).logic("enable", bytes).logic("data", bytes * 8);
+    m.blank();
+    m.assign("first_byte", id("write_address_i").range(offset - 1, 0));
+    m.assign("enable", (!(rep(bytes, lit(1, 1)) << "write_bytes_i")) << "first_byte");
     let parts = (0..bytes).rev().map(|k| id("write_data_i").part(k % bus * 8, 8));
     if bytes == bus {
         m.assign("data", "write_data_i");
@@ -82,6 +73,13 @@ pub fn spread(m: &mut Module, bytes: u32, stride: u32, bus: u32) {
         m.assign("data", id("write_data_i").range(bytes * 8 - 1, 0));
     } else {
         m.assign("data", cat(parts));
+    }
+}
+
+/// Consumes the bits of an address from `top` on: buffers see addresses of 24 bits.
+pub fn unused_address(m: &mut Module, port: &str, top: u32) {
+    if top < 24 {
+        m.unused(port.trim_end_matches("_i"), [id(port).range(23, top)]);
     }
 }
 

@@ -5,8 +5,11 @@ use crate::prelude::*;
 /// Where the requester is.
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
 pub enum Request {
+    /// Waits for an instruction and its tokens.
     Idle,
+    /// Works out the next burst.
     Prepare,
+    /// Asks for it.
     Ask,
 }
 

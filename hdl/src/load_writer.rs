@@ -5,10 +5,15 @@ use crate::prelude::*;
 /// What is being written.
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
 pub enum Part {
+    /// Waits for an instruction.
     Idle,
+    /// Padding before the data of a row.
     PadLeft,
+    /// Data that has arrived.
     Data,
+    /// Padding after it.
     PadRight,
+    /// Ends the instruction.
     Nothing,
 }
 

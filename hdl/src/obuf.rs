@@ -1,6 +1,7 @@
 //! `koch_obuf`.
 
 use crate::ibuf::clog2_of;
+use crate::load_aligner::unused_address;
 use crate::verilog::*;
 use spec::Config;
 
@@ -25,15 +26,9 @@ pub fn module(config: &Config) -> Module {
     if bytes == chunk {
         m.assign("enable", rep(bytes, lit(1, 1)));
     } else {
-        m.comb([for_loop(
-            "k",
-            0,
-            bytes,
-            [set(
-                id("enable").at("k"),
-                (id("k") / chunk).eq_(resize(32, id("write_address_i").range(offset - 1, chunk_bits))),
-            )],
-        )]);
+        let place = id("write_address_i").range(offset - 1, chunk_bits);
+        let place = if chunk_bits == 0 { place } else { cat([place, lit(chunk_bits, 0)]) };
+        m.assign("enable", resize(bytes, rep(chunk, lit(1, 1))) << place);
     }
     m.inst(
         "koch_ram",
@@ -52,5 +47,12 @@ pub fn module(config: &Config) -> Module {
             ("read_data_o", id("word_o")),
         ],
     );
+    let unused_low = if bytes == chunk { offset } else { chunk_bits };
+    if unused_low > 0 {
+        m.unused("write_place", [id("write_address_i").range(unused_low - 1, 0)]);
+    }
+    m.unused("read_place", [id("read_address_i").range(offset - 1, 0)]);
+    unused_address(&mut m, "write_address_i", offset + index);
+    unused_address(&mut m, "read_address_i", offset + index);
     m
 }

@@ -1,7 +1,7 @@
 //! `koch_pbuf`.
 
 use crate::ibuf::clog2_of;
-use crate::load_aligner::{spread, write_port};
+use crate::load_aligner::{spread, unused_address, write_port};
 use crate::verilog::*;
 use spec::Config;
 
@@ -17,7 +17,6 @@ pub fn module(config: &Config) -> Module {
     write_port(&mut m, config.bus_bytes());
     m.input("read_address_i", index).output("word_o", bytes * 8);
     spread(&mut m, bytes, bytes, config.bus_bytes());
-    m.blank();
     m.inst(
         "koch_ram",
         "u_ram",
@@ -32,5 +31,6 @@ pub fn module(config: &Config) -> Module {
             ("read_data_o", id("word_o")),
         ],
     );
+    unused_address(&mut m, "write_address_i", offset + index);
     m
 }

@@ -7,14 +7,14 @@ macro_rules! pe {
         leaf! {
             /// Processing element: multiplies in one cycle, adds in the next. A finished sum moves to a shadow
             /// register that drains along the column while the next sum grows.
-            $name = "koch_pe" (clock), latency "Operands pass in 1 cycle; a product is in the sum after 2.", for config;
+            $name = "koch_pe" (clock), latency "operands pass in one cycle; their product is in the sum after two.", for config;
             in {
-                /// The operands count.
+                /// The product counts: a cycle after its operands.
                 valid: Bit,
-                /// First product of a sum.
+                /// It is the first of a sum.
                 first: Bit,
-                /// Last product of a sum.
-                last: Bit,
+                /// It counts and is the last of a sum.
+                take: Bit,
                 /// Activation less its zero point, signed.
                 act: Bits<$act>,
                 /// Weight, signed.
@@ -34,9 +34,6 @@ macro_rules! pe {
                 right: Bits<$act>,
                 down: Bits<$weight>,
                 product: Bits<$product>,
-                counts: Bit,
-                starts: Bit,
-                ends: Bit,
                 acc: Bits<32>,
                 result: Bits<32>,
             }
@@ -53,7 +50,7 @@ macro_rules! pe {
         impl Logic for $name {
             #[hdl_gen]
             fn update(&mut self) {
-                dff_setup!(self, clock, right, down, product, counts, starts, ends, acc, result);
+                dff_setup!(self, clock, right, down, product, acc, result);
 
                 self.right.d.next = self.act.val();
                 self.down.d.next = self.weight.val();
@@ -64,24 +61,22 @@ macro_rules! pe {
                 self.factor_a.next = bit_cast_signed::<$product, $act>(signed_cast(self.act.val()));
                 self.factor_b.next = bit_cast_signed::<$product, $weight>(signed_cast(self.weight.val()));
                 self.product.d.next = unsigned_cast(self.factor_a.val() * self.factor_b.val());
-                self.counts.d.next = self.valid.val();
-                self.starts.d.next = self.first.val();
-                self.ends.d.next = self.last.val();
 
                 // The next: the sum.
                 self.wide.next = bit_cast_signed::<32, $product>(signed_cast(self.product.q.val()));
                 self.addend.next = self.acc.q.val();
-                if self.starts.q.val() {
+                if self.first.val() {
                     self.addend.next = 0.into();
                 }
                 self.acc_next.next = self.addend.val() + unsigned_cast(self.wide.val());
-                if self.counts.q.val() {
+                if self.valid.val() {
                     self.acc.d.next = self.acc_next.val();
                 }
-                if self.counts.q.val() & self.ends.q.val() {
-                    self.result.d.next = self.acc_next.val();
-                } else if self.shift.val() {
+                if self.shift.val() {
                     self.result.d.next = self.chain.val();
+                }
+                if self.take.val() {
+                    self.result.d.next = self.acc_next.val();
                 }
                 self.sum.next = self.result.q.val();
             }
@@ -120,15 +115,16 @@ mod tests {
         let mut sim = Sim::new(Pe8::new(&tiny()));
         let terms = [(-255i64, 127i64), (255, -128), (3, 5)];
         for (n, (a, w)) in terms.iter().enumerate() {
-            sim.leaf.valid.next = true;
-            sim.leaf.first.next = n == 0;
-            sim.leaf.last.next = n + 1 == terms.len();
+            sim.leaf.valid.next = n > 0;
+            sim.leaf.first.next = n == 1;
             sim.leaf.act.next = unsigned_cast((*a).into());
             sim.leaf.weight.next = unsigned_cast((*w).into());
             sim.tick();
         }
-        sim.leaf.valid.next = false;
+        sim.leaf.take.next = true;
         sim.tick();
+        sim.leaf.valid.next = false;
+        sim.leaf.take.next = false;
         let sum: i64 = terms.iter().map(|(a, w)| a * w).sum();
         assert_eq!(signed_cast(sim.leaf.sum.val()).to_i64(), sum);
         sim.leaf.shift.next = true;

@@ -18,7 +18,7 @@ pub const LATE_INPUTS: usize = LATENCY - 1;
 pub struct Requant {
     /// The clock.
     pub clock: Signal<In, Clock>,
-    /// The inputs count.
+    /// The inputs count. A stage moves only when what comes into it counts.
     pub valid_i: Signal<In, Bit>,
     /// Accumulator, signed.
     pub acc_i: Signal<In, Bits<32>>,
@@ -109,12 +109,14 @@ impl Logic for Requant {
 
         // 1
         self.sum.next = self.acc_i.val() + self.bias_i.val();
-        self.sign1.d.next = self.sum.val().get_bit(31);
-        self.mag1.d.next = self.sum.val();
-        if self.sum.val().get_bit(31) {
-            self.mag1.d.next = 0 - self.sum.val();
+        if self.valid_i.val() {
+            self.sign1.d.next = self.sum.val().get_bit(31);
+            self.mag1.d.next = self.sum.val();
+            if self.sum.val().get_bit(31) {
+                self.mag1.d.next = 0 - self.sum.val();
+            }
+            self.scale1.d.next = self.multiplier_i.val().get_bits::<31>(0);
         }
-        self.scale1.d.next = self.multiplier_i.val().get_bits::<31>(0);
 
         // 2
         self.half.next = self.mag1.q.val().get_bits::<16>(16);
@@ -144,10 +146,12 @@ impl Logic for Requant {
                 self.zeros.next = self.zeros.val() | 3;
             }
         }
-        self.zeros2.d.next = self.zeros.val();
-        self.mag2.d.next = self.mag1.q.val();
-        self.sign2.d.next = self.sign1.q.val();
-        self.scale2.d.next = self.scale1.q.val();
+        if self.valid.q.val().get_bit(0) {
+            self.zeros2.d.next = self.zeros.val();
+            self.mag2.d.next = self.mag1.q.val();
+            self.sign2.d.next = self.sign1.q.val();
+            self.scale2.d.next = self.scale1.q.val();
+        }
 
         // 3: value = sig3 * factor3 * 2^(place3 - 24 - 46) in the end; place is the exponent plus one.
         self.norm.next = self.mag2.q.val() << self.zeros2.q.val();
@@ -155,41 +159,47 @@ impl Logic for Requant {
             & (self.norm.val().get_bits::<7>(0).any() | self.norm.val().get_bit(8));
         self.rounded3.next =
             bit_cast::<25, 24>(self.norm.val().get_bits::<24>(8)) + bits_of_bool::<25>(self.up3.val());
-        // After a carry the low bits are zero.
-        self.sig3.d.next = self.rounded3.val().get_bits::<24>(0);
-        if self.rounded3.val().get_bit(24) {
-            self.sig3.d.next = ONE.into();
+        if self.valid.q.val().get_bit(1) {
+            // After a carry the low bits are zero.
+            self.sig3.d.next = self.rounded3.val().get_bits::<24>(0);
+            if self.rounded3.val().get_bit(24) {
+                self.sig3.d.next = ONE.into();
+            }
+            self.place3.d.next = bit_cast::<10, 8>(self.scale2.q.val().get_bits::<8>(23))
+                + bits_of_bool::<10>(self.rounded3.val().get_bit(24))
+                + bit_cast::<10, 5>(!self.zeros2.q.val());
+            // Zero has no leading one: a place below everything.
+            if !self.norm.val().get_bit(31) {
+                self.place3.d.next = 0.into();
+            }
+            self.factor3.d.next = bit_cast::<24, 23>(self.scale2.q.val().get_bits::<23>(0)) | ONE;
+            self.sign3.d.next = self.sign2.q.val();
         }
-        self.place3.d.next = bit_cast::<10, 8>(self.scale2.q.val().get_bits::<8>(23))
-            + bits_of_bool::<10>(self.rounded3.val().get_bit(24))
-            + bit_cast::<10, 5>(!self.zeros2.q.val());
-        // Zero has no leading one: a place below everything.
-        if !self.norm.val().get_bit(31) {
-            self.place3.d.next = 0.into();
-        }
-        self.factor3.d.next = bit_cast::<24, 23>(self.scale2.q.val().get_bits::<23>(0)) | ONE;
-        self.sign3.d.next = self.sign2.q.val();
 
         // 4
-        self.high_high.d.next = bit_cast::<24, 12>(self.sig3.q.val().get_bits::<12>(12))
-            * bit_cast::<24, 12>(self.factor3.q.val().get_bits::<12>(12));
-        self.high_low.d.next = bit_cast::<24, 12>(self.sig3.q.val().get_bits::<12>(12))
-            * bit_cast::<24, 12>(self.factor3.q.val().get_bits::<12>(0));
-        self.low_high.d.next = bit_cast::<24, 12>(self.sig3.q.val().get_bits::<12>(0))
-            * bit_cast::<24, 12>(self.factor3.q.val().get_bits::<12>(12));
-        self.low_low.d.next = bit_cast::<24, 12>(self.sig3.q.val().get_bits::<12>(0))
-            * bit_cast::<24, 12>(self.factor3.q.val().get_bits::<12>(0));
-        self.sign4.d.next = self.sign3.q.val();
-        self.place4.d.next = self.place3.q.val();
+        if self.valid.q.val().get_bit(2) {
+            self.high_high.d.next = bit_cast::<24, 12>(self.sig3.q.val().get_bits::<12>(12))
+                * bit_cast::<24, 12>(self.factor3.q.val().get_bits::<12>(12));
+            self.high_low.d.next = bit_cast::<24, 12>(self.sig3.q.val().get_bits::<12>(12))
+                * bit_cast::<24, 12>(self.factor3.q.val().get_bits::<12>(0));
+            self.low_high.d.next = bit_cast::<24, 12>(self.sig3.q.val().get_bits::<12>(0))
+                * bit_cast::<24, 12>(self.factor3.q.val().get_bits::<12>(12));
+            self.low_low.d.next = bit_cast::<24, 12>(self.sig3.q.val().get_bits::<12>(0))
+                * bit_cast::<24, 12>(self.factor3.q.val().get_bits::<12>(0));
+            self.sign4.d.next = self.sign3.q.val();
+            self.place4.d.next = self.place3.q.val();
+        }
 
         // 5
         self.middle.next =
             bit_cast::<25, 24>(self.high_low.q.val()) + bit_cast::<25, 24>(self.low_high.q.val());
-        self.product5.d.next = ((bit_cast::<48, 24>(self.high_high.q.val()) << 24)
-            | bit_cast::<48, 24>(self.low_low.q.val()))
-            + (bit_cast::<48, 25>(self.middle.val()) << 12);
-        self.sign5.d.next = self.sign4.q.val();
-        self.place5.d.next = self.place4.q.val();
+        if self.valid.q.val().get_bit(3) {
+            self.product5.d.next = ((bit_cast::<48, 24>(self.high_high.q.val()) << 24)
+                | bit_cast::<48, 24>(self.low_low.q.val()))
+                + (bit_cast::<48, 25>(self.middle.val()) << 12);
+            self.sign5.d.next = self.sign4.q.val();
+            self.place5.d.next = self.place4.q.val();
+        }
 
         // 6
         if self.product5.q.val().get_bit(47) {
@@ -204,25 +214,29 @@ impl Logic for Requant {
                 & (self.product5.q.val().get_bits::<22>(0).any() | self.product5.q.val().get_bit(23));
         }
         self.rounded6.next = bit_cast::<25, 24>(self.top.val()) + bits_of_bool::<25>(self.up6.val());
-        self.sig6.d.next = self.rounded6.val().get_bits::<24>(0);
-        if self.rounded6.val().get_bit(24) {
-            self.sig6.d.next = ONE.into();
+        if self.valid.q.val().get_bit(4) {
+            self.sig6.d.next = self.rounded6.val().get_bits::<24>(0);
+            if self.rounded6.val().get_bit(24) {
+                self.sig6.d.next = ONE.into();
+            }
+            self.place6.d.next = self.place5.q.val()
+                + bits_of_bool::<10>(self.product5.q.val().get_bit(47))
+                + bits_of_bool::<10>(self.rounded6.val().get_bit(24));
+            self.sign6.d.next = self.sign5.q.val();
         }
-        self.place6.d.next = self.place5.q.val()
-            + bits_of_bool::<10>(self.product5.q.val().get_bit(47))
-            + bits_of_bool::<10>(self.rounded6.val().get_bit(24));
-        self.sign6.d.next = self.sign5.q.val();
 
         // 7: the place is biased by 126; below it the number is less than a half, and so zero.
-        if self.place6.q.val() < 126 {
-            self.fixed7.d.next = 0.into();
-        } else if self.place6.q.val() > BIASED_MAX {
-            self.fixed7.d.next = bits::<43>(SATURATED);
-        } else {
-            self.fixed7.d.next =
-                bit_cast::<43, 24>(self.sig6.q.val()) << (self.place6.q.val().get_bits::<5>(0) - 30);
+        if self.valid.q.val().get_bit(5) {
+            if self.place6.q.val() < 126 {
+                self.fixed7.d.next = 0.into();
+            } else if self.place6.q.val() > BIASED_MAX {
+                self.fixed7.d.next = bits::<43>(SATURATED);
+            } else {
+                self.fixed7.d.next =
+                    bit_cast::<43, 24>(self.sig6.q.val()) << (self.place6.q.val().get_bits::<5>(0) - 30);
+            }
+            self.sign7.d.next = self.sign6.q.val();
         }
-        self.sign7.d.next = self.sign6.q.val();
 
         // 8: -(i + up) is !i + !up.
         self.up8.next = self.fixed7.q.val().get_bit(23)
@@ -238,11 +252,13 @@ impl Logic for Requant {
                 + self.whole.val()
                 + bits_of_bool::<21>(self.carry.val()),
         );
-        self.y.d.next = bit_cast_signed::<17, 21>(self.moved.val());
-        if self.moved.val() < bit_cast_signed::<21, 17>(self.lo_i.val()) {
-            self.y.d.next = self.lo_i.val();
-        } else if self.moved.val() > bit_cast_signed::<21, 17>(self.hi_i.val()) {
-            self.y.d.next = self.hi_i.val();
+        if self.valid.q.val().get_bit(6) {
+            self.y.d.next = bit_cast_signed::<17, 21>(self.moved.val());
+            if self.moved.val() < bit_cast_signed::<21, 17>(self.lo_i.val()) {
+                self.y.d.next = self.lo_i.val();
+            } else if self.moved.val() > bit_cast_signed::<21, 17>(self.hi_i.val()) {
+                self.y.d.next = self.hi_i.val();
+            }
         }
         self.y_o.next = self.y.q.val();
     }
@@ -363,6 +379,7 @@ mod tests {
             (i32::MIN, f32::MIN_POSITIVE, 7, 0, 15),
             (0, 1.0, 7, 0, 15),
         ] {
+            sim.leaf.valid_i.next = true;
             sim.leaf.acc_i.next = u64::from(acc as u32).into();
             sim.leaf.multiplier_i.next = u64::from(m.to_bits()).into();
             sim.leaf.zero_point_i.next = zp.into();

@@ -6,7 +6,6 @@ use spec::Config;
 /// The data path of the store engine: pieces of output buffer words become beats of the two burst slots.
 pub fn module(config: &Config) -> Module {
     let (bus, stride) = (config.bus_bytes(), config.obuf_stride());
-    let lane = bus.trailing_zeros();
     let offset = stride.trailing_zeros();
     let beats = config.burst_beats;
     let beat = beats.trailing_zeros();
@@ -71,17 +70,7 @@ pub fn module(config: &Config) -> Module {
         if offset > 6 { resize(offset, id("lane")) } else { id("lane").range(offset.min(6) - 1, 0) };
     m.assign("turn", id("offset") - lane_wide);
     m.assign("twice", cat([id("word_i"), id("word_i")]));
-    m.comb([for_loop(
-        "k",
-        0,
-        bus,
-        [set(
-            id("strobe").at("k"),
-            id("k")
-                .ge_(resize(32, id("lane")))
-                .and(id("k").lt_(resize(32, id("lane")) + resize(32, id("bytes")))),
-        )],
-    )]);
+    m.assign("strobe", (!(rep(bus, lit(1, 1)) << "bytes")) << "lane");
     m.ff([set_nb("read_3q", lit(1, 0))], [set_nb("read_3q", "read_2q")]);
     m.ff_no_reset([when(
         "read_2q",
@@ -127,6 +116,5 @@ pub fn module(config: &Config) -> Module {
         cat([id("strobe_o"), id("data_o")]),
         id("slots_q").at(cat([id("send_slot_i"), id("send_beat_i")])),
     );
-    let _ = lane;
     m
 }

@@ -5,8 +5,11 @@ use crate::prelude::*;
 /// Where the gatherer is.
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
 pub enum Gather {
+    /// Waits for an instruction and its tokens.
     Idle,
+    /// Works out the next burst.
     Prepare,
+    /// Copies pieces into its beats.
     Copy,
 }
 

@@ -362,6 +362,9 @@ pub fn for_loop(
     Stmt::For(var.into(), from.into(), to.into(), body.into_iter().collect())
 }
 
+/// The attribute behind [`Body::logic_split`].
+pub(super) const SPLIT: &str = "verilator split_var";
+
 /// Port direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dir {
@@ -523,6 +526,11 @@ impl Body {
         n: impl Into<Expr>,
     ) -> &mut Self {
         self.net(name, width, [n.into()], [])
+    }
+    /// A `logic` of which Verilator keeps every part that is selected as a variable of its own: for chains through
+    /// a vector, which would otherwise be shifted and masked as one wide number.
+    pub fn logic_split(&mut self, name: impl Into<String>, width: impl Into<Expr>) -> &mut Self {
+        self.net(name, width, [], [SPLIT])
     }
     /// A `logic` with unpacked dimensions and attributes (`no_rw_check`, `ram_style = "block"`).
     pub fn net<'a>(

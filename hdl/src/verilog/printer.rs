@@ -356,8 +356,9 @@ impl Writer {
                 self.line(format!("localparam {ty} {} = {};", p.name, p.value));
             }
             Item::Net(n) => {
-                if !n.attrs.is_empty() {
-                    self.line(format!("(* {} *)", n.attrs.join(", ")));
+                let attrs: Vec<&str> = n.attrs.iter().map(String::as_str).filter(|a| *a != SPLIT).collect();
+                if !attrs.is_empty() {
+                    self.line(format!("(* {} *)", attrs.join(", ")));
                 }
                 let mut text = "logic ".to_string();
                 if n.signed {
@@ -370,6 +371,9 @@ impl Writer {
                 text.push_str(&n.name);
                 for d in &n.dims {
                     write!(text, " [{}]", Tight(d)).unwrap();
+                }
+                if n.attrs.iter().any(|a| a == SPLIT) {
+                    write!(text, " /*{SPLIT}*/").unwrap();
                 }
                 self.line(format!("{text};"));
             }
