@@ -3,6 +3,7 @@
 use crate::Outcome;
 use crate::args::{ConfigArgs, LayerArgs, MemoryArgs, OutputArgs};
 use crate::job::Job;
+use indicatif::{ProgressBar, ProgressStyle};
 use spec::Config;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -25,8 +26,8 @@ pub struct Args {
 
 /// The RTL of a config, with the seconds that its model took to build or find.
 pub fn rtl(config: &Config, trace: Option<&Path>) -> Result<(Rtl, f64), BuildError> {
-    let bar = indicatif::ProgressBar::new_spinner()
-        .with_message(format!("building the RTL of {} in Verilator", config.name));
+    let bar =
+        ProgressBar::new_spinner().with_message(format!("building the RTL of {} in Verilator", config.name));
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
     let start = Instant::now();
     let rtl = Rtl::new(config, trace.map(Path::to_owned));
@@ -39,8 +40,15 @@ pub fn run(args: &Args) -> Outcome {
     let memory = args.memory.resolve(&config)?;
     let layer = args.layer.resolve(&config)?;
     let job = Job::new(config, memory, layer)?;
-    let (rtl, build) = rtl(&job.config, args.trace.as_deref())?;
+    let (mut rtl, build) = rtl(&job.config, args.trace.as_deref())?;
+    let bar = ProgressBar::new(job.model()?.0.counters.cycles).with_style(
+        ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} cycles, {per_sec}, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let shown = bar.clone();
+    rtl.watch(move |cycle| shown.set_position(cycle));
     let report = job.compare(&rtl, build)?;
+    bar.finish_and_clear();
     report.print(&args.output)?;
     report.verdict()
 }

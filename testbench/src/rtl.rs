@@ -11,7 +11,13 @@ pub struct Rtl {
     config: Config,
     library: Library,
     trace: Option<PathBuf>,
+    watch: Option<Watch>,
 }
+
+/// Told the cycle that a run has reached, every [`WATCH_EVERY`] cycles.
+type Watch = Box<dyn Fn(u64) + Send + Sync>;
+
+const WATCH_EVERY: u64 = 1 << 16;
 
 /// Why a run has no result.
 #[derive(Debug)]
@@ -47,7 +53,12 @@ impl Rtl {
     /// Builds (or finds) the model of `config`. With `trace`, runs write a waveform there.
     pub fn new(config: &Config, trace: Option<PathBuf>) -> Result<Self, BuildError> {
         let library = Library::load(&bridge::build(config, trace.is_some())?)?;
-        Ok(Self { config: config.clone(), library, trace })
+        Ok(Self { config: config.clone(), library, trace, watch: None })
+    }
+
+    /// Has `watch` told how far runs have got.
+    pub fn watch(&mut self, watch: impl Fn(u64) + Send + Sync + 'static) {
+        self.watch = Some(Box::new(watch));
     }
 
     /// Runs a program from reset to its interrupt; gives up after `limit` cycles.
@@ -99,6 +110,11 @@ impl Rtl {
             // The control bus falls idle in the first cycle and stays so.
             host.instance.cycle(&answers, &rdata, if t == 0 { Some(&mut idle) } else { None });
             t += 1;
+            if t.is_multiple_of(WATCH_EVERY)
+                && let Some(watch) = &self.watch
+            {
+                watch(t);
+            }
         }
         if let Some(text) = memory.violation {
             return Err(RunError::Protocol(text));
