@@ -1,12 +1,34 @@
 //! A layer on a config and a memory: compiled once, run on any machine.
 
 use crate::Failure;
+use crate::args::{ConfigArgs, LayerArgs, MemoryArgs};
 use crate::report::{Equal, Report, Seconds};
 use compiler::Plan;
 use spec::layer::{Layer, LayerData};
 use spec::{Config, MemorySpec, Program, Run};
 use std::time::Instant;
 use testbench::Rtl;
+
+/// Options that say what is to be run.
+#[derive(clap::Args)]
+pub struct JobArgs {
+    #[command(flatten)]
+    layer: LayerArgs,
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(flatten)]
+    memory: MemoryArgs,
+}
+
+impl JobArgs {
+    /// Compiles what is meant.
+    pub fn resolve(&self) -> Result<Job, Failure> {
+        let config = self.config.resolve()?;
+        let memory = self.memory.resolve(&config)?;
+        let layer = self.layer.resolve(&config)?;
+        Job::new(config, memory, layer)
+    }
+}
 
 /// What is to be run.
 pub struct Job {

@@ -1,24 +1,17 @@
 //! `koch model`.
 
 use crate::Outcome;
-use crate::args::{ConfigArgs, LayerArgs, MemoryArgs, OutputArgs};
-use crate::job::Job;
+use crate::args::OutputArgs;
+use crate::job::JobArgs;
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    layer: LayerArgs,
-    #[command(flatten)]
-    config: ConfigArgs,
-    #[command(flatten)]
-    memory: MemoryArgs,
+    job: JobArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let config = args.config.resolve()?;
-    let memory = args.memory.resolve(&config)?;
-    let layer = args.layer.resolve(&config)?;
-    Job::new(config, memory, layer)?.predict()?.print(&args.output)
+    args.job.resolve()?.predict()?.print(&args.output)
 }

@@ -1,8 +1,8 @@
 //! `koch simulate`.
 
 use crate::Outcome;
-use crate::args::{ConfigArgs, LayerArgs, MemoryArgs, OutputArgs};
-use crate::job::Job;
+use crate::args::OutputArgs;
+use crate::job::JobArgs;
 use indicatif::{ProgressBar, ProgressStyle};
 use spec::Config;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,7 @@ use testbench::{BuildError, Rtl};
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    layer: LayerArgs,
-    #[command(flatten)]
-    config: ConfigArgs,
-    #[command(flatten)]
-    memory: MemoryArgs,
+    job: JobArgs,
     #[command(flatten)]
     output: OutputArgs,
     /// Write a waveform of the run (FST).
@@ -36,10 +32,7 @@ pub fn rtl(config: &Config, trace: Option<&Path>) -> Result<(Rtl, f64), BuildErr
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let config = args.config.resolve()?;
-    let memory = args.memory.resolve(&config)?;
-    let layer = args.layer.resolve(&config)?;
-    let job = Job::new(config, memory, layer)?;
+    let job = args.job.resolve()?;
     let (mut rtl, build) = rtl(&job.config, args.trace.as_deref())?;
     let bar = ProgressBar::new(job.model()?.0.counters.cycles).with_style(
         ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} cycles, {per_sec}, {eta} left")
