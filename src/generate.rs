@@ -46,6 +46,9 @@ pub fn write(config: &Config, dir: &Path) -> Result<Vec<String>, Failure> {
     let list: String = files.iter().map(|(name, _)| format!("{name}\n")).collect();
     files.push(("koch.f".to_owned(), list));
     files.push(("config.toml".to_owned(), config.to_toml()));
+    let constants = spec::docs::generated().into_iter();
+    files
+        .extend(constants.filter_map(|(path, text)| Some((path.strip_prefix("include/")?.to_owned(), text))));
     for (name, text) in &files {
         write_file(&dir.join(name), text.as_bytes())?;
     }

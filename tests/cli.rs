@@ -148,7 +148,7 @@ fn generate_is_reproducible_and_complete() {
     }
     let list = std::fs::read_to_string(dir.path().join("one/koch.f")).expect("koch.f");
     assert!(list.lines().any(|l| l == "koch.sv"));
-    for name in list.lines().chain(["koch.f", "config.toml"]) {
+    for name in list.lines().chain(["koch.f", "config.toml", "koch.h", "koch_spec.svh"]) {
         let read = |d: &str| std::fs::read(dir.path().join(d).join(name)).expect("a file");
         assert_eq!(read("one"), read("two"), "{name}");
     }
