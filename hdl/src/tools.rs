@@ -2,8 +2,10 @@
 
 use crate::cosim::verilator;
 use crate::verilog::Design;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::{env, fs};
 
 /// Writes the files of a design; their paths.
@@ -27,7 +29,7 @@ pub fn write(design: &Design, dir: &Path) -> std::io::Result<Vec<PathBuf>> {
 /// What they said, warnings included; also when one of them is missing.
 pub fn lint(design: &Design, top: &str) -> Result<(), String> {
     design.check().map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
-    let dir = scratch("lint").join(top);
+    let dir = fresh("lint", top);
     let files = write(design, &dir).map_err(|e| e.to_string())?;
     let names: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
     let mut said = vec![];
@@ -45,7 +47,56 @@ pub fn lint(design: &Design, top: &str) -> Result<(), String> {
     yosys.args(["-q", "-p", &script]);
     said.push(run("Yosys", yosys));
     let said: String = said.into_iter().flatten().collect();
-    if said.is_empty() { Ok(()) } else { Err(said) }
+    if said.is_empty() {
+        let _ = fs::remove_dir_all(&dir);
+        Ok(())
+    } else {
+        Err(said)
+    }
+}
+
+/// What Yosys makes of a design for an ECP5.
+#[derive(Clone, Debug, Default)]
+pub struct Ecp5 {
+    /// Number of cells by type, as `stat` counts them.
+    pub cells: BTreeMap<String, u64>,
+    /// Hierarchical names of the block RAMs.
+    pub block_rams: Vec<String>,
+}
+
+/// Synthesises a design with `synth_ecp5`.
+///
+/// # Errors
+/// What Yosys said.
+pub fn ecp5(design: &Design, top: &str) -> Result<Ecp5, String> {
+    let dir = fresh("ecp5", top);
+    let files = write(design, &dir).map_err(|e| e.to_string())?;
+    let names: Vec<String> = files.iter().map(|f| f.display().to_string()).collect();
+    let (stat, rams) = (dir.join("stat.txt"), dir.join("rams.txt"));
+    let script = format!(
+        "read_verilog -sv {}; synth_ecp5 -top {top}; tee -q -o {} stat; select -write {} t:DP16KD",
+        names.join(" "),
+        stat.display(),
+        rams.display()
+    );
+    let mut yosys = Command::new("yosys");
+    yosys.args(["-q", "-p", &script]);
+    let out = yosys.output().map_err(|e| format!("yosys: {e}"))?;
+    if !out.status.success() {
+        return Err(String::from_utf8_lossy(&out.stderr).into_owned());
+    }
+    let mut found = Ecp5::default();
+    for line in fs::read_to_string(&stat).map_err(|e| e.to_string())?.lines() {
+        if let [cell, count] = line.split_whitespace().collect::<Vec<_>>()[..]
+            && let Ok(count) = count.parse()
+        {
+            found.cells.insert(cell.to_string(), count);
+        }
+    }
+    let list = fs::read_to_string(&rams).map_err(|e| e.to_string())?;
+    found.block_rams = list.lines().map(|l| l.trim_start_matches(&format!("{top}/")).to_string()).collect();
+    let _ = fs::remove_dir_all(&dir);
+    Ok(found)
 }
 
 /// What a tool said, if anything.
@@ -58,6 +109,13 @@ fn run(name: &str, mut command: Command) -> Option<String> {
             (!out.status.success() || !text.trim().is_empty()).then(|| format!("{name}:\n{text}"))
         }
     }
+}
+
+/// A directory of its own for each call, so that tests run side by side.
+fn fresh(purpose: &str, top: &str) -> PathBuf {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    scratch(purpose).join(format!("{top}-{}-{call}", std::process::id()))
 }
 
 /// A directory beside the build's own files.
