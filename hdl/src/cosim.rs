@@ -202,7 +202,16 @@ fn build(name: &str, design: &Design, ports: &[SimPort]) -> PathBuf {
     let _ = fs::remove_file(&stamp);
     let mut command = Command::new(verilator());
     command.current_dir(&dir).args(["-Wall", "--cc", "--exe", "--build", "--quiet", "-O3", "-Mdir", "obj"]);
-    command.args(["-CFLAGS", "-O1", "-MAKEFLAGS", "OPT_SLOW=-O0", "--prefix", "Vtop", "-o", "sim"]);
+    command.args([
+        "-CFLAGS",
+        "-O1",
+        "-MAKEFLAGS",
+        "OPT_SLOW=-O0 OPT_GLOBAL=-O0",
+        "--prefix",
+        "Vtop",
+        "-o",
+        "sim",
+    ]);
     command.args(["--top-module", top, "main.cpp"]);
     fs::write(dir.join("main.cpp"), &main).expect("main.cpp is written");
     for (file, text) in design.files() {

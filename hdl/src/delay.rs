@@ -4,7 +4,7 @@ use crate::verilog::*;
 
 /// Delays `Width` bits by `Depth` >= 1 cycles.
 pub fn module() -> Module {
-    let mut m = Module::new("koch_delay", "A shift register.");
+    let mut m = Module::new("koch_delay", "Delays its input by a number of cycles: a shift register.");
     m.note("Latency: Depth cycles.");
     m.param("Width", 1).param("Depth", 1);
     m.clocked();

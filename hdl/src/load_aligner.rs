@@ -62,7 +62,7 @@ pub fn spread(m: &mut Module, bytes: u32, stride: u32, bus: u32) {
     let parts = (0..bytes).rev().map(|k| id("write_data_i").part(k % bus * 8, 8));
     if bytes == bus {
         m.assign("data", "write_data_i");
-    } else if bytes % bus == 0 {
+    } else if bytes.is_multiple_of(bus) {
         m.assign("data", rep(bytes / bus, "write_data_i"));
     } else if stride < bus {
         // The piece is where its address says within a whole bus word.

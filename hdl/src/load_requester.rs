@@ -43,6 +43,7 @@ leaf! {
     }
     wire {
         enough: Bit,
+        can_take: Bit,
     }
     const {}
 }
@@ -52,17 +53,17 @@ impl Logic for LoadRequester {
     fn update(&mut self) {
         dff_setup!(self, clock, state);
         self.enough.next = self.tokens.val() >= bit_cast::<16, 8>(self.pop_next.val());
+        self.can_take.next =
+            self.valid.val() & self.enough.val() & !self.window_full.val() & !self.halt.val();
         self.pop.next = false;
         self.prepare.next = false;
         self.advance.next = false;
         self.request_valid.next = false;
         match self.state.q.val() {
             Request::Idle => {
-                if self.valid.val() & self.enough.val() & !self.window_full.val() & !self.halt.val() {
-                    self.pop.next = true;
-                    if self.runs.val() != 0 {
-                        self.state.d.next = Request::Prepare;
-                    }
+                self.pop.next = self.can_take.val();
+                if self.can_take.val() & (self.runs.val() != 0) {
+                    self.state.d.next = Request::Prepare;
                 }
             }
             Request::Prepare => {

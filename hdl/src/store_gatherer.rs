@@ -70,6 +70,7 @@ leaf! {
     }
     wire {
         enough: Bit,
+        can_take: Bit,
         go: Bit,
         now_left: Bits<24>,
         now_lane: Bits<6>,
@@ -121,13 +122,14 @@ impl Logic for StoreGatherer {
         self.seg_over.next = self.piece.val() == bit_cast::<24, 20>(self.seg_left.q.val());
         self.next_segment.next = self.segment.q.val() + bit_cast::<24, 20>(self.pitch.q.val());
 
+        self.can_take.next = self.valid.val() & self.enough.val() & !self.halt.val();
         self.pop.next = false;
         self.prepare.next = false;
         self.go.next = false;
         match self.state.q.val() {
             Gather::Idle => {
-                if self.valid.val() & self.enough.val() & !self.halt.val() {
-                    self.pop.next = true;
+                self.pop.next = self.can_take.val();
+                if self.can_take.val() {
                     self.state.d.next = Gather::Prepare;
                     self.push_later.d.next = self.push_prev.val();
                     self.at.d.next = self.src.val();

@@ -40,7 +40,7 @@ pub fn lint(design: &Design, top: &str) -> Result<(), String> {
     icarus.args(["-g2012", "-Wall", "-s", top, "-o"]).arg(dir.join("icarus.out")).args(&names);
     said.push(run("Icarus", icarus));
     let script = format!(
-        "read_verilog -sv {}; hierarchy -check -top {top}; proc; flatten; opt -fast; memory -nomap; check -assert",
+        "read_verilog -sv {}; hierarchy -check -top {top}; proc; flatten; check -assert",
         names.join(" ")
     );
     let mut yosys = Command::new("yosys");

@@ -22,10 +22,10 @@ fn chance(rng: &mut Rng, percent: u64) -> Option<u64> {
 }
 
 macro_rules! leaf_test {
-    ($test:ident, $leaf:expr, |$rng:ident, $port:ident| $stimulus:expr) => {
+    ($test:ident, $leaf:expr, [$($config:literal),+], |$rng:ident, $port:ident| $stimulus:expr) => {
         #[test]
         fn $test() {
-            for name in ["tiny", "default"] {
+            for name in [$($config),+] {
                 let config = config(name);
                 Cosim::new(format!(concat!(stringify!($test), "_{}"), name))
                     .cycles(CYCLES)
@@ -35,7 +35,7 @@ macro_rules! leaf_test {
     };
 }
 
-leaf_test!(fetch, hdl::fetch::Fetch::new, |rng, port| match port {
+leaf_test!(fetch, hdl::fetch::Fetch::new, ["tiny"], |rng, port| match port {
     "clear_i" => chance(rng, 1),
     "busy_i" | "request_ready_i" => chance(rng, 90),
     "beat_i" => chance(rng, 60),
@@ -48,7 +48,7 @@ leaf_test!(fetch, hdl::fetch::Fetch::new, |rng, port| match port {
     _ => None,
 });
 
-leaf_test!(check, hdl::check::Check::new, |rng, port| match port {
+leaf_test!(check, hdl::check::Check::new, ["tiny"], |rng, port| match port {
     "opcode_i" => Some(rng.below(9)),
     // Mostly legal, and now and then a field that is not.
     "taps_word_len_i" => Some(rng.below(20)),
@@ -58,7 +58,7 @@ leaf_test!(check, hdl::check::Check::new, |rng, port| match port {
     _ => few(rng, 20).map(|v| v << 1 & 0xff),
 });
 
-leaf_test!(read_master, hdl::read_master::ReadMaster::new, |rng, port| match port {
+leaf_test!(read_master, hdl::read_master::ReadMaster::new, ["tiny"], |rng, port| match port {
     "clear_i" => chance(rng, 1),
     "halt_i" => chance(rng, 5),
     "rvalid_i" | "arready_i" => chance(rng, 60),
@@ -68,14 +68,14 @@ leaf_test!(read_master, hdl::read_master::ReadMaster::new, |rng, port| match por
     _ => None,
 });
 
-leaf_test!(runs, hdl::runs::Runs::new, |rng, port| match port {
+leaf_test!(runs, hdl::runs::Runs::new, ["default"], |rng, port| match port {
     "start_i" => chance(rng, 10),
     "run_bytes_i" | "run_pitch_i" => few(rng, 14),
     "runs_i" => few(rng, 4),
     _ => None,
 });
 
-leaf_test!(load_requester, hdl::load_requester::LoadRequester::new, |rng, port| match port {
+leaf_test!(load_requester, hdl::load_requester::LoadRequester::new, ["tiny"], |rng, port| match port {
     "clear_i" | "halt_i" => chance(rng, 2),
     "valid_i" | "request_ready_i" => chance(rng, 80),
     "tokens_i" | "pop_next_i" => few(rng, 3),
@@ -84,7 +84,7 @@ leaf_test!(load_requester, hdl::load_requester::LoadRequester::new, |rng, port| 
     _ => None,
 });
 
-leaf_test!(load_writer, hdl::load_writer::LoadWriter::new, |rng, port| match port {
+leaf_test!(load_writer, hdl::load_writer::LoadWriter::new, ["default"], |rng, port| match port {
     "clear_i" => chance(rng, 1),
     "valid_i" | "word_i" => chance(rng, 90),
     "buffer_i" => Some(rng.below(3)),
@@ -95,7 +95,7 @@ leaf_test!(load_writer, hdl::load_writer::LoadWriter::new, |rng, port| match por
     _ => None,
 });
 
-leaf_test!(tokens, hdl::tokens::Tokens::new, |rng, port| match port {
+leaf_test!(tokens, hdl::tokens::Tokens::new, ["tiny"], |rng, port| match port {
     "clear_i" => chance(rng, 1),
     "push_i" => chance(rng, 70),
     "pop_i" => chance(rng, 20),
@@ -103,7 +103,7 @@ leaf_test!(tokens, hdl::tokens::Tokens::new, |rng, port| match port {
     _ => None,
 });
 
-leaf_test!(lister, hdl::lister::Lister::new, |rng, port| match port {
+leaf_test!(lister, hdl::lister::Lister::new, ["tiny"], |rng, port| match port {
     "clear_i" | "halt_i" => chance(rng, 1),
     "valid_i" => chance(rng, 95),
     "opcode_i" => Some(rng.below(6)),
@@ -116,7 +116,7 @@ leaf_test!(lister, hdl::lister::Lister::new, |rng, port| match port {
     _ => None,
 });
 
-leaf_test!(feeder, hdl::feeder::Feeder::new, |rng, port| match port {
+leaf_test!(feeder, hdl::feeder::Feeder::new, ["tiny"], |rng, port| match port {
     "clear_i" => chance(rng, 1),
     "tile_valid_i" | "tile_first_i" => chance(rng, 80),
     "tile_last_i" => chance(rng, 60),
@@ -127,14 +127,14 @@ leaf_test!(feeder, hdl::feeder::Feeder::new, |rng, port| match port {
     _ => None,
 });
 
-leaf_test!(drain, hdl::drain::Drain::new, |rng, port| match port {
+leaf_test!(drain, hdl::drain::Drain::new, ["default"], |rng, port| match port {
     "clear_i" => chance(rng, 1),
     "start_i" => chance(rng, 10),
     "tile_chunks_i" => Some(1 + rng.below(4)),
     _ => None,
 });
 
-leaf_test!(store_gatherer, hdl::store_gatherer::StoreGatherer::new, |rng, port| match port {
+leaf_test!(store_gatherer, hdl::store_gatherer::StoreGatherer::new, ["default"], |rng, port| match port {
     "clear_i" | "halt_i" => chance(rng, 1),
     "valid_i" => chance(rng, 95),
     "pop_prev_i" => few(rng, 2),
@@ -146,7 +146,7 @@ leaf_test!(store_gatherer, hdl::store_gatherer::StoreGatherer::new, |rng, port| 
     _ => None,
 });
 
-leaf_test!(store_sender, hdl::store_sender::StoreSender::new, |rng, port| match port {
+leaf_test!(store_sender, hdl::store_sender::StoreSender::new, ["tiny"], |rng, port| match port {
     "clear_i" => chance(rng, 1),
     "burst_done_i" | "ready_i" => chance(rng, 20),
     "burst_beats_i" => few(rng, 3).map(|v| v + 1),
@@ -156,7 +156,7 @@ leaf_test!(store_sender, hdl::store_sender::StoreSender::new, |rng, port| match 
     _ => None,
 });
 
-leaf_test!(control, hdl::control::Control::new, |rng, port| match port {
+leaf_test!(control, hdl::control::Control::new, ["tiny"], |rng, port| match port {
     "start_i" => chance(rng, 20),
     "fetch_status_i" => Some(if rng.chance(2) { rng.below(16) } else { 0 }),
     "read_fail_i" | "write_fail_i" | "token_overflow_i" => chance(rng, 1),
@@ -164,7 +164,7 @@ leaf_test!(control, hdl::control::Control::new, |rng, port| match port {
     _ => None,
 });
 
-leaf_test!(regs, hdl::regs::Regs::new, |rng, port| match port {
+leaf_test!(regs, hdl::regs::Regs::new, ["tiny"], |rng, port| match port {
     // Word addresses, most of them of registers.
     "awaddr_i" => Some(rng.below(12) * 4),
     "araddr_i" => Some(rng.below(48) * 4),
