@@ -13,7 +13,7 @@ pub fn line(text: impl std::fmt::Display) {
     }
 }
 
-/// `println!` for data: see [`line`].
+/// `println!` for data: see [`line()`].
 macro_rules! say {
     ($($argument:tt)*) => { $crate::out::line(format_args!($($argument)*)) };
 }
