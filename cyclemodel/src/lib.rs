@@ -2,7 +2,7 @@
 //! config and any memory behaviour. It advances by events (bursts, instructions, tiles), never cycle by cycle.
 //!
 //! Conventions: cycle 0 is the first in which the accelerator is busy. A *time* is the first cycle in which
-//! something holds; what a register takes over in cycle `t` is visible from `t + 1`. [`NEVER`] stands for "not
+//! something holds; what a register takes over in cycle `t` is visible from `t + 1`. `NEVER` stands for "not
 //! known yet". The file names are those of the RTL modules in crate `hdl`.
 
 mod compute;
