@@ -39,6 +39,7 @@ impl Wiring {
         let inputs: Vec<(String, Expr)> =
             inputs.into_iter().map(|(port, e)| (format!("{port}_i"), e)).collect();
         let mut connections = Vec::new();
+        self.top.blank().comment(format!("From u_{name}."));
         for port in &module.ports {
             let e = match port.name.as_str() {
                 "clk_i" | "rst_ni" => id(port.name.clone()),
@@ -75,6 +76,7 @@ impl Wiring {
     /// `to` is `from`, `depth` cycles later.
     fn delay(&mut self, name: &str, depth: u32, nets: &[(&str, u32, Expr)]) {
         let width: u32 = nets.iter().map(|(_, w, _)| w).sum();
+        self.top.blank().comment(format!("From u_{name}."));
         for (net, width, _) in nets {
             self.top.logic(*net, *width);
         }
