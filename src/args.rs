@@ -106,14 +106,17 @@ pub struct LayerArgs {
     index: usize,
 }
 
+/// Operands of the largest layer that is given numbers: beyond it, they would fill the memory of a workstation.
+const MOST_OPERANDS: usize = 1 << 29;
+
 impl LayerArgs {
-    /// The layer with its name and numbers.
-    pub fn resolve(&self, config: &Config) -> Result<(String, Layer, LayerData), Failure> {
+    /// The layer with its name, and with its numbers where they come with it.
+    pub fn shape(&self) -> Result<(String, Layer, Option<LayerData>), Failure> {
         if let (Some(model), Some(node), Some(input)) = (&self.model, &self.node, &self.input) {
             let network = onnx::Model::load(model)?;
             let array = npy::load(input)?;
             let (layer, data) = network.layer_for_image(node, &array, self.index)?;
-            return Ok((format!("{node} of {}", model.display()), layer, data));
+            return Ok((format!("{node} of {}", model.display()), layer, Some(data)));
         }
         let Some(text) = &self.layer else {
             return Err(Failure::Input(
@@ -122,8 +125,24 @@ impl LayerArgs {
             ));
         };
         let layer: Layer = text.parse()?;
-        let data = LayerData::random(&layer, config.operand_bits, self.seed)?;
-        Ok((layer.to_string(), layer, data))
+        Ok((layer.to_string(), layer, None))
+    }
+
+    /// The layer with its name and numbers, random ones if it has none.
+    pub fn numbers(&self, config: &Config) -> Result<(String, Layer, LayerData), Failure> {
+        let (name, layer, data) = self.shape()?;
+        let operands = layer.input_len() + layer.weight_len() + layer.output_len();
+        if operands > MOST_OPERANDS {
+            return Err(Failure::Input(format!(
+                "layer of {operands} operands: at most {MOST_OPERANDS} can be run with numbers; use `koch model`, \
+                 which needs none, or a smaller layer"
+            )));
+        }
+        let data = match data {
+            Some(data) => data,
+            None => LayerData::random(&layer, config.operand_bits, self.seed)?,
+        };
+        Ok((name, layer, data))
     }
 }
 

@@ -49,10 +49,10 @@ struct Results {
     speeds: Speeds,
 }
 
-fn job(config: &Config, text: &str) -> Result<Job, Failure> {
+fn job(config: &Config, text: &str) -> Result<(Job, LayerData), Failure> {
     let layer: Layer = text.parse()?;
     let data = LayerData::random(&layer, config.operand_bits, 1)?;
-    Job::new(config.clone(), MemorySpec::default(), (text.to_owned(), layer, data))
+    Ok((Job::new(config.clone(), MemorySpec::default(), text.to_owned(), layer, Some(&data))?, data))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -65,7 +65,10 @@ pub fn run(args: &Args) -> Outcome {
     let (rtl, _) = simulate::rtl(&config, None)?;
     let layers = GOALS
         .iter()
-        .map(|(text, _)| job(&config, text)?.compare(&rtl, 0.0))
+        .map(|(text, _)| {
+            let (job, data) = job(&config, text)?;
+            job.compare(&data, &rtl, 0.0)
+        })
         .collect::<Result<Vec<Report>, Failure>>()?;
     let results = Results { speeds: speeds(&config, &rtl, args.repeat)?, layers };
     if args.json {
@@ -86,7 +89,7 @@ fn speeds(config: &Config, rtl: &Rtl, repeat: u64) -> Result<Speeds, Failure> {
     };
     let directory = tempfile::tempdir()?;
     let generate_seconds = seconds(&mut || generate::write(config, directory.path()).map(|_| ()))?;
-    let job = job(config, GOALS[0].0)?;
+    let (job, _) = job(config, GOALS[0].0)?;
     let cycles = job.model()?.0.counters.cycles as f64;
     let limit = 2 * cycles as u64;
     let rtl_seconds = seconds(&mut || {

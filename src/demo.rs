@@ -57,8 +57,8 @@ pub fn run(args: &Args) -> Outcome {
     let data = LayerData::random(&layer, config.operand_bits, 1)?;
     for (source, layer, data) in [real, ("AlexNet, random numbers".to_owned(), layer, data)] {
         eprintln!("{source}");
-        let job = Job::new(config.clone(), MemorySpec::default(), (source, layer, data))?;
-        let report = job.compare(&rtl, build)?;
+        let job = Job::new(config.clone(), MemorySpec::default(), source, layer, Some(&data))?;
+        let report = job.compare(&data, &rtl, build)?;
         report.print(&args.format)?;
         report.verdict()?;
         say!("");

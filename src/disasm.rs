@@ -25,7 +25,7 @@ pub fn run(args: &Args) -> Outcome {
             .map_err(|e| Failure::Input(format!("{}: {e}; give the path of a program", path.display())))?,
         None => {
             let config = args.config.resolve()?;
-            let (_, layer, data) = args.layer.resolve(&config)?;
+            let (_, layer, data) = args.layer.numbers(&config)?;
             compiler::assemble(&compiler::plan(&layer, &config)?, Some(&data))?.code
         }
     };

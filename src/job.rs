@@ -21,12 +21,20 @@ pub struct JobArgs {
 }
 
 impl JobArgs {
-    /// Compiles what is meant.
-    pub fn resolve(&self) -> Result<Job, Failure> {
+    /// Compiles what is meant, for its timing alone.
+    pub fn timing(&self) -> Result<Job, Failure> {
         let config = self.config.resolve()?;
         let memory = self.memory.resolve(&config)?;
-        let layer = self.layer.resolve(&config)?;
-        Job::new(config, memory, layer)
+        let (source, layer, _) = self.layer.shape()?;
+        Job::new(config, memory, source, layer, None)
+    }
+
+    /// Compiles what is meant, with its numbers.
+    pub fn numbers(&self) -> Result<(Job, LayerData), Failure> {
+        let config = self.config.resolve()?;
+        let memory = self.memory.resolve(&config)?;
+        let (source, layer, data) = self.layer.numbers(&config)?;
+        Ok((Job::new(config, memory, source, layer, Some(&data))?, data))
     }
 }
 
@@ -36,21 +44,22 @@ pub struct Job {
     pub memory: MemorySpec,
     pub source: String,
     pub layer: Layer,
-    pub data: LayerData,
     pub plan: Plan,
     pub program: Program,
 }
 
 impl Job {
-    /// Compiles.
+    /// Compiles; without `data`, for timing alone.
     pub fn new(
         config: Config,
         memory: MemorySpec,
-        (source, layer, data): (String, Layer, LayerData),
+        source: String,
+        layer: Layer,
+        data: Option<&LayerData>,
     ) -> Result<Self, Failure> {
         let plan = compiler::plan(&layer, &config)?;
-        let program = compiler::assemble(&plan, Some(&data))?;
-        Ok(Self { config, memory, source, layer, data, plan, program })
+        let program = compiler::assemble(&plan, data)?;
+        Ok(Self { config, memory, source, layer, plan, program })
     }
 
     /// Runs the cycle model; with the seconds it took.
@@ -66,8 +75,8 @@ impl Job {
         Ok(self.report(&model, None, Seconds { model: seconds, ..Seconds::default() }))
     }
 
-    /// Runs every machine and compares them.
-    pub fn compare(&self, rtl: &Rtl, build: f64) -> Result<Report, Failure> {
+    /// Runs every machine on the numbers that the program was compiled with, and compares them.
+    pub fn compare(&self, data: &LayerData, rtl: &Rtl, build: f64) -> Result<Report, Failure> {
         let (model, model_seconds) = self.model()?;
         let start = Instant::now();
         // A run that takes four times as long as predicted is a mismatch, and one that never ends is cut off.
@@ -75,8 +84,8 @@ impl Job {
         let run =
             rtl.run(&self.program, &self.memory, limit).map_err(|e| Failure::Mismatch(e.to_string()))?;
         let seconds = Seconds { build, run: start.elapsed().as_secs_f64(), model: model_seconds };
-        let expected = reference::conv(&self.layer, &self.data);
-        let outputs = run.output.as_deref().map(|bytes| compiler::unpack_output(&self.data.quant, bytes));
+        let expected = reference::conv(&self.layer, data);
+        let outputs = run.output.as_deref().map(|bytes| compiler::unpack_output(&data.quant, bytes));
         let equal = Equal {
             outputs: run.status == spec::Status::Ok && outputs.as_deref() == Some(expected.as_slice()),
             cycles: run.counters.cycles == model.counters.cycles,

@@ -13,5 +13,5 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Outcome {
-    args.job.resolve()?.predict()?.print(&args.output)
+    args.job.timing()?.predict()?.print(&args.output)
 }

@@ -32,7 +32,7 @@ pub fn rtl(config: &Config, trace: Option<&Path>) -> Result<(Rtl, f64), BuildErr
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let job = args.job.resolve()?;
+    let (job, data) = args.job.numbers()?;
     let (mut rtl, build) = rtl(&job.config, args.trace.as_deref())?;
     let bar = ProgressBar::new(job.model()?.0.counters.cycles).with_style(
         ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} cycles, {per_sec}, {eta} left")
@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Outcome {
     );
     let shown = bar.clone();
     rtl.watch(move |cycle| shown.set_position(cycle));
-    let report = job.compare(&rtl, build)?;
+    let report = job.compare(&data, &rtl, build)?;
     bar.finish_and_clear();
     report.print(&args.output)?;
     report.verdict()

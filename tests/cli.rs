@@ -40,6 +40,7 @@ const REFUSED: &[&[&str]] = &[
     &["model", "--model", "net.onnx", "--node", "n", "--input", "x.npy"],
     &["model", "--model", "no-toml.toml", "--node", "n", "--input", "x.npy"],
     &["simulate", "--layer", "fc in=8 out=8", "--model", "net.onnx"],
+    &["simulate", "--layer", "conv cin=65535 h=65535 w=1 cout=1 k=1"],
     &["generate"],
     &["generate", "-o", "no-toml.toml/sub"],
     &["generate", "--rows", "0", "-o", "out"],
