@@ -72,7 +72,7 @@ impl Job {
     /// The report of the model alone.
     pub fn predict(&self) -> Result<Report, Failure> {
         let (model, seconds) = self.model()?;
-        Ok(self.report(&model, None, Seconds { model: seconds, ..Seconds::default() }))
+        Ok(Report::new(self, &model, None, Seconds { model: seconds, ..Seconds::default() }))
     }
 
     /// Runs every machine on the numbers that the program was compiled with, and compares them.
@@ -91,12 +91,6 @@ impl Job {
             cycles: run.counters.cycles == model.counters.cycles,
             counters: run.counters == model.counters && run.status == model.status,
         };
-        Ok(self.report(&model, Some((&run, equal)), seconds))
-    }
-
-    fn report(&self, model: &Run, rtl: Option<(&Run, Equal)>, seconds: Seconds) -> Report {
-        let bytes_per_cycle = self.memory.bytes_per_cycle.unwrap_or(self.config.bus_bytes());
-        let source = self.source.clone();
-        Report::new(&self.config, &self.layer, source, &self.plan, bytes_per_cycle, model, rtl, seconds)
+        Ok(Report::new(self, &model, Some((&run, equal)), seconds))
     }
 }

@@ -1,9 +1,9 @@
 //! What a run of a layer reports: JSON, CSV or text.
 
 use crate::args::OutputArgs;
+use crate::job::Job;
 use crate::{Failure, Outcome};
 use serde::Serialize;
-use spec::layer::Layer;
 use spec::{Config, Counters, Run, Status};
 use std::collections::BTreeMap;
 
@@ -121,17 +121,9 @@ pub struct Report {
 
 impl Report {
     /// Works the ratios out from the machine that counts: the RTL if it ran, else the model.
-    #[allow(clippy::too_many_arguments)]
-    pub fn new(
-        config: &Config,
-        layer: &Layer,
-        source: String,
-        plan: &compiler::Plan,
-        bytes_per_cycle: u32,
-        model: &Run,
-        rtl: Option<(&Run, Equal)>,
-        seconds: Seconds,
-    ) -> Self {
+    pub fn new(job: &Job, model: &Run, rtl: Option<(&Run, Equal)>, seconds: Seconds) -> Self {
+        let Job { config, layer, .. } = job;
+        let bytes_per_cycle = job.memory.bytes_per_cycle.unwrap_or(config.bus_bytes());
         let counted = rtl.map_or(model, |(run, _)| run).counters;
         let cycles = counted.cycles as f64;
         let compute = layer.useful_macs() as f64 / config.peak() as f64;
@@ -142,8 +134,8 @@ impl Report {
             config: config.clone(),
             config_hash: config.hash(),
             layer: layer.to_string(),
-            source,
-            strategy: plan.strategy().to_owned(),
+            source: job.source.clone(),
+            strategy: job.plan.strategy().to_owned(),
             rtl: rtl.map(|(run, _)| Machine::new(run)),
             model: Machine::new(model),
             equal: rtl.map(|(_, equal)| equal),

@@ -195,6 +195,8 @@ mod tests {
             (npy("<f8", "False", "(1,)", &[0; 8]), "element type <f8: uint8"),
             (npy("|u1", "True", "(2, 2)", &[0; 4]), "Fortran order"),
             (npy("|u1", "False", "(2, 3)", &[0; 5]), "shape [2, 3]"),
+            (npy("|u1", "False", "(4294967296, 4294967296)", &[0; 5]), "too large"),
+            (npy("|u1", "False", "(4611686018427387904, 1)", &[0; 5]), "shape"),
         ] {
             let error = read(&bytes[..]).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");

@@ -184,9 +184,7 @@ pub fn run(config: &Config, program: &Program, memory: &MemorySpec) -> Result<Ru
         }
         match event {
             Event::AcceptRead => bus.accept_read(t),
-            Event::AcceptWrite => {
-                bus.accept_write(t, &mut store);
-            }
+            Event::AcceptWrite => bus.accept_write(t, &mut store),
             Event::Port => bus.serve(t, &mut fetch, &mut writer, &mut store, &mut shared),
             Event::GrantFetch => bus.grant(t, fetch.grant(t)),
             Event::GrantLoad => bus.grant(t, requester.grant(t)),

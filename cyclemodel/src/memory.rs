@@ -72,7 +72,7 @@ impl<'a> Memory<'a> {
         }
     }
 
-    /// `count`-th next event that must wait until fewer than `limit` of `issued` are unfinished.
+    /// From when fewer than `limit` of the `issued` bursts are unfinished, `done` being when each one ended.
     fn below(done: &[Time], issued: usize, limit: u32) -> Time {
         match issued.checked_sub(limit as usize) {
             None => 0,

@@ -1,7 +1,7 @@
 //! `koch_regs`.
 
 use crate::prelude::*;
-use spec::regs::{COUNTERS_OFFSET, ID, REGISTERS};
+use spec::regs::{COUNTERS_OFFSET, Counters, ID, REGISTERS};
 
 /// Byte offset of a register.
 fn offset(name: &str) -> u64 {
@@ -71,6 +71,7 @@ leaf! {
         at_program: Bits<8> = offset("program"),
         at_instructions: Bits<8> = offset("instructions"),
         at_counters: Bits<8> = u64::from(COUNTERS_OFFSET),
+        after_counters: Bits<8> = u64::from(COUNTERS_OFFSET) + 8 * Counters::ALL.len() as u64,
         id: Bits<32> = u64::from(ID),
         shape: Bits<32> = shape(config),
         config_hash: Bits<32> = hash(config),
@@ -113,7 +114,8 @@ impl Logic for Regs {
         if self.read.val() {
             self.answered.d.next = true;
             self.answer.d.next = 0.into();
-            if self.araddr.val() >= self.at_counters.val() {
+            if (self.araddr.val() >= self.at_counters.val()) & (self.araddr.val() < self.after_counters.val())
+            {
                 self.answer.d.next = bit_cast::<32, 48>(self.counter.val());
                 if self.araddr.val().get_bit(2) {
                     self.answer.d.next = bit_cast::<32, 48>(self.counter.val() >> 32);
