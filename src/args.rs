@@ -5,6 +5,7 @@ use clap::Args;
 use compiler::{npy, onnx};
 use spec::layer::{Layer, LayerData};
 use spec::{Config, ConfigSpec, MemorySpec, Size};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Which hardware.
@@ -35,6 +36,9 @@ pub struct ConfigArgs {
     /// Output buffer.
     #[arg(long, value_name = "SIZE")]
     obuf: Option<Size>,
+    /// Residual buffer.
+    #[arg(long, value_name = "SIZE")]
+    rbuf: Option<Size>,
     /// Parameter buffer.
     #[arg(long, value_name = "SIZE")]
     pbuf: Option<Size>,
@@ -67,6 +71,7 @@ impl ConfigArgs {
             ibuf: self.ibuf,
             wbuf: self.wbuf,
             obuf: self.obuf,
+            rbuf: self.rbuf,
             pbuf: self.pbuf,
             bus_bits: self.bus_bits,
             burst_beats: self.burst_beats,
@@ -92,24 +97,29 @@ pub struct LayerArgs {
     /// Seed of the layer's random numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// An ONNX model; with --node and --input.
-    #[arg(long, value_name = "FILE", requires = "node", requires = "input")]
-    model: Option<PathBuf>,
-    /// A QLinearConv or QGemm node of the model.
-    #[arg(long)]
-    node: Option<String>,
-    /// A .npy file with the network's inputs or the node's own.
+    /// An ONNX model: all of it, or with --node and --input a layer.
     #[arg(long, value_name = "FILE")]
-    input: Option<PathBuf>,
+    pub model: Option<PathBuf>,
+    /// A QLinearConv or QGemm node of the model.
+    #[arg(long, requires = "model", requires = "input")]
+    node: Option<String>,
+    /// A .npy file with the network's inputs, or the node's own: float, uint8 pixels, or quantised already.
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pub input: Option<PathBuf>,
     /// Which of the inputs.
     #[arg(long, default_value_t = 0)]
-    index: usize,
+    pub index: usize,
 }
 
 /// Operands of the largest layer that is given numbers: beyond it, they would fill the memory of a workstation.
 const MOST_OPERANDS: usize = 1 << 29;
 
 impl LayerArgs {
+    /// The model, if all of it is meant.
+    pub fn network(&self) -> Option<&Path> {
+        self.model.as_deref().filter(|_| self.node.is_none())
+    }
+
     /// The layer with its name, and with its numbers where they come with it.
     pub fn shape(&self) -> Result<(String, Layer, Option<LayerData>), Failure> {
         if let (Some(model), Some(node), Some(input)) = (&self.model, &self.node, &self.input) {
@@ -143,6 +153,70 @@ impl LayerArgs {
             None => LayerData::random(&layer, config.operand_bits, self.seed)?,
         };
         Ok((name, layer, data))
+    }
+}
+
+/// How a network is compiled, and which part of it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Network")]
+pub struct NetworkArgs {
+    /// Steps of the network, counted from 1, as Rust writes ranges: 3..7 is 3 to 6, 3..=7 is 3 to 7. What they read
+    /// is in memory, so nothing stays on chip between steps, as with --no-chain.
+    #[arg(long, value_name = "A..B", value_parser = Steps::parse)]
+    #[arg(conflicts_with_all = ["layer", "node"])]
+    layers: Option<Steps>,
+    /// Store every tensor in memory, even what would fit the buffers until it is read.
+    #[arg(long, conflicts_with_all = ["layer", "node"])]
+    no_chain: bool,
+}
+
+/// A range of steps as it was given, counted from 1.
+#[derive(Clone, Debug)]
+struct Steps {
+    text: String,
+    first: usize,
+    /// One after the last.
+    end: Option<usize>,
+}
+
+impl Steps {
+    fn parse(text: &str) -> Result<Self, String> {
+        let number = |n: &str| n.parse::<usize>().ok();
+        let steps = text.split_once("..").and_then(|(a, b)| {
+            let first = if a.is_empty() { 1 } else { number(a)? };
+            let end = match b.strip_prefix('=') {
+                Some(last) => Some(number(last)?.checked_add(1)?),
+                None if b.is_empty() => None,
+                None => Some(number(b)?),
+            };
+            Some(Self { text: text.to_owned(), first, end })
+        });
+        steps.ok_or_else(|| "no range of steps: write 3..7 for steps 3 to 6, 3..=7, 3.. or ..7".into())
+    }
+}
+
+impl NetworkArgs {
+    /// All steps.
+    pub fn whole(no_chain: bool) -> Self {
+        Self { layers: None, no_chain }
+    }
+
+    /// Whether tensors may stay on chip.
+    pub fn chain(&self) -> bool {
+        !self.no_chain && self.layers.is_none()
+    }
+
+    /// The part of a network of `count` steps that is meant, counted from 0.
+    pub fn steps(&self, count: usize) -> Result<Range<usize>, Failure> {
+        let Some(Steps { text, first, end }) = &self.layers else { return Ok(0..count) };
+        let end = end.unwrap_or(count + 1);
+        if *first < 1 || end <= *first || end > count + 1 {
+            return Err(Failure::Input(format!(
+                "--layers {text}: the network has steps 1 to {count}; give a range that holds some of them, as ..{}",
+                count + 1
+            )));
+        }
+        Ok(first - 1..end - 1)
     }
 }
 

@@ -1,11 +1,14 @@
 //! `koch bench`.
 
+use crate::args::NetworkArgs;
 use crate::job::Job;
+use crate::network::{Images, NetworkJob};
 use crate::report::Report;
 use crate::{Failure, Outcome, generate, simulate};
 use serde::Serialize;
 use spec::layer::{Layer, LayerData};
 use spec::{Config, MemorySpec};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use testbench::Rtl;
 
@@ -33,6 +36,9 @@ pub struct Args {
     /// Repetitions of each speed measurement; the median counts.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     repeat: u64,
+    /// Directory of the network and the images that whole networks are measured with.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/models"), value_name = "DIR")]
+    models: PathBuf,
 }
 
 #[derive(Serialize)]
@@ -47,6 +53,17 @@ struct Speeds {
 struct Results {
     layers: Vec<Report>,
     speeds: Speeds,
+    /// None where the network is not there.
+    network: Option<NetworkSpeeds>,
+}
+
+#[derive(Serialize)]
+struct NetworkSpeeds {
+    name: String,
+    cycles: u64,
+    compile_seconds: f64,
+    model_seconds: f64,
+    rtl_cycles_per_second: f64,
 }
 
 fn job(config: &Config, text: &str) -> Result<(Job, LayerData), Failure> {
@@ -62,7 +79,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 pub fn run(args: &Args) -> Outcome {
     let config = Config::named("default")?;
-    let (rtl, _) = simulate::rtl(&config, None)?;
+    let (mut rtl, _) = simulate::rtl(&config, None)?;
     let layers = GOALS
         .iter()
         .map(|(text, _)| {
@@ -70,7 +87,8 @@ pub fn run(args: &Args) -> Outcome {
             job.compare(&data, &rtl, 0.0)
         })
         .collect::<Result<Vec<Report>, Failure>>()?;
-    let results = Results { speeds: speeds(&config, &rtl, args.repeat)?, layers };
+    let speeds = speeds(&config, &rtl, args.repeat)?;
+    let results = Results { layers, speeds, network: network(&config, &mut rtl, &args.models)? };
     if args.json {
         say!("{}", serde_json::to_string_pretty(&results)?);
     } else {
@@ -108,6 +126,27 @@ fn speeds(config: &Config, rtl: &Rtl, repeat: u64) -> Result<Speeds, Failure> {
     })
 }
 
+/// Times one image of a network.
+fn network(config: &Config, rtl: &mut Rtl, models: &Path) -> Result<Option<NetworkSpeeds>, Failure> {
+    let model = models.join("resnet56-cifar10-int8-qoperator.onnx");
+    if !model.exists() {
+        return Ok(None);
+    }
+    let start = Instant::now();
+    let job = NetworkJob::new(config.clone(), MemorySpec::default(), &model, &NetworkArgs::whole(false))?;
+    let compile_seconds = start.elapsed().as_secs_f64();
+    let images = Images::load(job.network(), &models.join("cifar10-test-200-images.npy"), 0, 1)?;
+    let report = job.compare(&images, rtl, 0.0)?;
+    report.verdict()?;
+    Ok(Some(NetworkSpeeds {
+        name: report.network.clone(),
+        cycles: report.images.iter().map(|i| i.cycles).sum(),
+        compile_seconds,
+        model_seconds: report.seconds.model,
+        rtl_cycles_per_second: report.rtl_cycles_per_second.unwrap_or_default(),
+    }))
+}
+
 fn print(results: &Results) {
     say!(
         "config `default`, latency 40, 16 B/cycle, cold start; useful MACs exclude products with zero padding\n"
@@ -115,14 +154,18 @@ fn print(results: &Results) {
     say!("| layer | cycles | efficiency % | roofline % | traffic | goal % | RTL = model = reference |");
     say!("| --- | ---: | ---: | ---: | ---: | ---: | --- |");
     for (report, (text, goal)) in results.layers.iter().zip(GOALS) {
-        let measured = if text.starts_with("fc") { report.roofline_efficiency } else { report.efficiency };
+        let measured = if text.starts_with("fc") {
+            report.figures.roofline_efficiency
+        } else {
+            report.figures.efficiency
+        };
         say!(
             "| {} | {} | {:.2} | {:.2} | {:.3} | {:.1} {} | {} |",
             report.layer,
             report.model.cycles,
-            100.0 * report.efficiency,
-            100.0 * report.roofline_efficiency,
-            report.traffic_ratio,
+            100.0 * report.figures.efficiency,
+            100.0 * report.figures.roofline_efficiency,
+            report.figures.traffic_ratio,
             100.0 * goal,
             if measured >= *goal { "met" } else { "MISSED" },
             if report.equal.is_some_and(|e| e.all()) { "equal" } else { "DIFFERENT" },
@@ -154,4 +197,10 @@ fn print(results: &Results) {
         MODEL_SPEED / 1e9,
         word(s.model_cycles_per_second >= MODEL_SPEED)
     );
+    if let Some(n) = &results.network {
+        let name = &n.name;
+        say!("| compiling {name} | {:.2} s | |", n.compile_seconds);
+        say!("| cycle model on {name}, {} cycles | {:.3} s | |", n.cycles, n.model_seconds);
+        say!("| Verilated RTL on {name}, one core | {:.2} M cycles/s | |", n.rtl_cycles_per_second / 1e6);
+    }
 }

@@ -1,7 +1,8 @@
 //! A layer on a config and a memory: compiled once, run on any machine.
 
 use crate::Failure;
-use crate::args::{ConfigArgs, LayerArgs, MemoryArgs};
+use crate::args::{ConfigArgs, LayerArgs, MemoryArgs, NetworkArgs};
+use crate::network::NetworkJob;
 use crate::report::{Equal, Report, Seconds};
 use compiler::Plan;
 use spec::layer::{Layer, LayerData};
@@ -13,7 +14,9 @@ use testbench::Rtl;
 #[derive(clap::Args)]
 pub struct JobArgs {
     #[command(flatten)]
-    layer: LayerArgs,
+    pub layer: LayerArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
@@ -21,6 +24,14 @@ pub struct JobArgs {
 }
 
 impl JobArgs {
+    /// Compiles the network that is meant, if one is.
+    pub fn network(&self) -> Result<Option<NetworkJob>, Failure> {
+        let Some(model) = self.layer.network() else { return Ok(None) };
+        let config = self.config.resolve()?;
+        let memory = self.memory.resolve(&config)?;
+        NetworkJob::new(config, memory, model, &self.network).map(Some)
+    }
+
     /// Compiles what is meant, for its timing alone.
     pub fn timing(&self) -> Result<Job, Failure> {
         let config = self.config.resolve()?;
@@ -89,7 +100,9 @@ impl Job {
         let equal = Equal {
             outputs: run.status == spec::Status::Ok && outputs.as_deref() == Some(expected.as_slice()),
             cycles: run.counters.cycles == model.counters.cycles,
-            counters: run.counters == model.counters && run.status == model.status,
+            counters: run.counters == model.counters
+                && run.marks == model.marks
+                && run.status == model.status,
         };
         Ok(Report::new(self, &model, Some((&run, equal)), seconds))
     }

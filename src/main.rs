@@ -8,6 +8,7 @@ mod out;
 mod args;
 mod asm;
 mod bench;
+mod compile;
 mod config;
 mod demo;
 mod disasm;
@@ -15,8 +16,12 @@ mod fuzz;
 mod generate;
 mod job;
 mod model;
+mod network;
+mod quantize;
 mod report;
 mod simulate;
+mod steps;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -33,10 +38,16 @@ struct Cli {
 enum Verb {
     /// Write the Verilog of a config.
     Generate(generate::Args),
-    /// Predict cycles and traffic of a layer.
+    /// Predict cycles and traffic of a layer or a network.
     Model(model::Args),
-    /// Run a layer on the Verilated RTL and compare it with the cycle model and the reference.
+    /// Run a layer or a network on the Verilated RTL and compare it with the cycle model and the reference.
     Simulate(simulate::Args),
+    /// Compile a network and print a summary, its plan or its program.
+    Compile(compile::Args),
+    /// Compare the reference, and the RTL, with ONNX Runtime.
+    Verify(verify::Args),
+    /// Quantise a float network to 8 bits.
+    Quantize(quantize::Args),
     /// Print a program as assembly.
     Disasm(disasm::Args),
     /// Translate assembly to a program.
@@ -73,6 +84,9 @@ fn main() -> ExitCode {
         Verb::Generate(args) => generate::run(&args),
         Verb::Model(args) => model::run(&args),
         Verb::Simulate(args) => simulate::run(&args),
+        Verb::Compile(args) => compile::run(&args),
+        Verb::Verify(args) => verify::run(&args),
+        Verb::Quantize(args) => quantize::run(&args),
         Verb::Disasm(args) => disasm::run(&args),
         Verb::Asm(args) => asm::run(&args),
         Verb::Config(args) => config::run(&args),

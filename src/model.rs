@@ -13,5 +13,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Outcome {
-    args.job.timing()?.predict()?.print(&args.output)
+    match args.job.network()? {
+        Some(job) => job.predict()?.print(&args.output),
+        None => args.job.timing()?.predict()?.print(&args.output),
+    }
 }

@@ -4,7 +4,7 @@ use crate::args::OutputArgs;
 use crate::job::Job;
 use crate::{Failure, Outcome};
 use serde::Serialize;
-use spec::{Config, Counters, Run, Status};
+use spec::{Config, Counters, MemorySpec, Run, Status};
 use std::collections::BTreeMap;
 
 /// What one machine did.
@@ -58,7 +58,7 @@ pub struct Equal {
     pub outputs: bool,
     /// RTL and model.
     pub cycles: bool,
-    /// RTL and model, every counter.
+    /// RTL and model, every counter, at every mark and at the end.
     pub counters: bool,
 }
 
@@ -67,6 +67,77 @@ impl Equal {
     pub fn all(self) -> bool {
         self.outputs && self.cycles && self.counters
     }
+}
+
+/// What there is to do: in a layer, a step of a network, or several.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Work {
+    /// MACs, products with zero padding excluded.
+    pub useful_macs: u64,
+    /// MACs, products with zero padding included.
+    pub padded_macs: u64,
+    /// Bytes of inputs, weights, biases, scales and outputs.
+    pub once_only_bytes: u64,
+    /// Those of them that do not stay on chip.
+    pub off_chip_bytes: u64,
+    /// Bus bytes, program excluded.
+    pub moved_bytes: u64,
+}
+
+impl std::ops::AddAssign for Work {
+    fn add_assign(&mut self, other: Self) {
+        self.useful_macs += other.useful_macs;
+        self.padded_macs += other.padded_macs;
+        self.once_only_bytes += other.once_only_bytes;
+        self.off_chip_bytes += other.off_chip_bytes;
+        self.moved_bytes += other.moved_bytes;
+    }
+}
+
+/// How well it was done. Ratios to nothing are no numbers: null in JSON.
+#[derive(Serialize, Clone, Copy, Debug)]
+pub struct Figures {
+    /// MACs, products with zero padding excluded.
+    pub useful_macs: u64,
+    /// MACs, products with zero padding included.
+    pub padded_macs: u64,
+    /// Useful MACs / (peak × cycles).
+    pub efficiency: f64,
+    /// Cycles of the roofline's bound / cycles.
+    pub roofline_efficiency: f64,
+    /// The bound: max(useful MACs / peak, once-only bytes of what is not on chip / memory bytes per cycle).
+    pub roofline_cycles: f64,
+    /// Bytes of inputs, weights, biases, scales and outputs, as if each step were a layer on its own.
+    pub once_only_bytes: u64,
+    /// Bus bytes, program excluded / once-only bytes.
+    pub traffic_ratio: f64,
+    /// Bus bytes, program excluded / (memory bytes per cycle × cycles).
+    pub bus_utilisation: f64,
+}
+
+impl Figures {
+    /// Of work that took so many cycles.
+    pub fn new(work: Work, cycles: Option<u64>, config: &Config, memory: &MemorySpec) -> Self {
+        let cycles = cycles.map_or(f64::NAN, |c| c as f64);
+        let bytes_per_cycle = f64::from(memory.bytes_per_cycle.unwrap_or(config.bus_bytes()));
+        let compute = work.useful_macs as f64 / config.peak() as f64;
+        let roofline_cycles = compute.max(work.off_chip_bytes as f64 / bytes_per_cycle);
+        Self {
+            useful_macs: work.useful_macs,
+            padded_macs: work.padded_macs,
+            efficiency: compute / cycles,
+            roofline_efficiency: roofline_cycles / cycles,
+            roofline_cycles,
+            once_only_bytes: work.once_only_bytes,
+            traffic_ratio: work.moved_bytes as f64 / work.once_only_bytes as f64,
+            bus_utilisation: work.moved_bytes as f64 / (bytes_per_cycle * cycles),
+        }
+    }
+}
+
+/// Bus bytes, program excluded.
+pub fn moved_bytes(counters: &Counters) -> u64 {
+    counters.bytes_read() - counters.read_program + counters.written
 }
 
 /// Wall-clock seconds.
@@ -101,20 +172,9 @@ pub struct Report {
     /// The comparison, if the RTL ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub equal: Option<Equal>,
-    /// MACs, products with zero padding excluded.
-    pub useful_macs: u64,
-    /// MACs, products with zero padding included.
-    pub padded_macs: u64,
-    /// Useful MACs / (peak × cycles).
-    pub efficiency: f64,
-    /// Cycles of the roofline's bound / cycles.
-    pub roofline_efficiency: f64,
-    /// The bound: max(useful MACs / peak, once-only bytes / memory bytes per cycle).
-    pub roofline_cycles: f64,
-    /// Bytes of inputs, weights, biases, scales and outputs.
-    pub once_only_bytes: u64,
-    /// Bus bytes, program excluded / once-only bytes.
-    pub traffic_ratio: f64,
+    /// What came of it.
+    #[serde(flatten)]
+    pub figures: Figures,
     /// Wall-clock time.
     pub seconds: Seconds,
 }
@@ -123,13 +183,15 @@ impl Report {
     /// Works the ratios out from the machine that counts: the RTL if it ran, else the model.
     pub fn new(job: &Job, model: &Run, rtl: Option<(&Run, Equal)>, seconds: Seconds) -> Self {
         let Job { config, layer, .. } = job;
-        let bytes_per_cycle = job.memory.bytes_per_cycle.unwrap_or(config.bus_bytes());
         let counted = rtl.map_or(model, |(run, _)| run).counters;
-        let cycles = counted.cycles as f64;
-        let compute = layer.useful_macs() as f64 / config.peak() as f64;
         let once_only_bytes = compiler::once_only_bytes(layer, config);
-        let roofline_cycles = compute.max(once_only_bytes as f64 / f64::from(bytes_per_cycle));
-        let bytes = counted.bytes_read() - counted.read_program + counted.written;
+        let work = Work {
+            useful_macs: layer.useful_macs(),
+            padded_macs: layer.padded_macs(),
+            once_only_bytes,
+            off_chip_bytes: once_only_bytes,
+            moved_bytes: moved_bytes(&counted),
+        };
         Self {
             config: config.clone(),
             config_hash: config.hash(),
@@ -139,13 +201,7 @@ impl Report {
             rtl: rtl.map(|(run, _)| Machine::new(run)),
             model: Machine::new(model),
             equal: rtl.map(|(_, equal)| equal),
-            useful_macs: layer.useful_macs(),
-            padded_macs: layer.padded_macs(),
-            efficiency: compute / cycles,
-            roofline_efficiency: roofline_cycles / cycles,
-            roofline_cycles,
-            once_only_bytes,
-            traffic_ratio: bytes as f64 / once_only_bytes as f64,
+            figures: Figures::new(work, Some(counted.cycles), config, &job.memory),
             seconds,
         }
     }
@@ -181,12 +237,12 @@ impl Report {
             }
         }
         for (name, value) in [
-            ("useful_macs", self.useful_macs.to_string()),
-            ("padded_macs", self.padded_macs.to_string()),
-            ("efficiency", format!("{:.6}", self.efficiency)),
-            ("roofline_efficiency", format!("{:.6}", self.roofline_efficiency)),
-            ("once_only_bytes", self.once_only_bytes.to_string()),
-            ("traffic_ratio", format!("{:.6}", self.traffic_ratio)),
+            ("useful_macs", self.figures.useful_macs.to_string()),
+            ("padded_macs", self.figures.padded_macs.to_string()),
+            ("efficiency", format!("{:.6}", self.figures.efficiency)),
+            ("roofline_efficiency", format!("{:.6}", self.figures.roofline_efficiency)),
+            ("once_only_bytes", self.figures.once_only_bytes.to_string()),
+            ("traffic_ratio", format!("{:.6}", self.figures.traffic_ratio)),
             ("equal", self.equal.map_or_else(String::new, |e| e.all().to_string())),
         ] {
             names.push(name.to_owned());
@@ -236,18 +292,24 @@ impl Report {
                 word(equal.counters)
             );
         }
-        say!("  useful MACs {} (padding excluded; {} included)", self.useful_macs, self.padded_macs);
+        say!(
+            "  useful MACs {} (padding excluded; {} included)",
+            self.figures.useful_macs,
+            self.figures.padded_macs
+        );
         say!(
             "  efficiency {:.2} % of peak; {:.2} % of the roofline ({}); traffic {:.3} x once-only ({} bytes)",
-            100.0 * self.efficiency,
-            100.0 * self.roofline_efficiency,
-            if self.roofline_cycles * self.config.peak() as f64 > self.useful_macs as f64 * 1.000_001 {
+            100.0 * self.figures.efficiency,
+            100.0 * self.figures.roofline_efficiency,
+            if self.figures.roofline_cycles * self.config.peak() as f64
+                > self.figures.useful_macs as f64 * 1.000_001
+            {
                 "memory bound"
             } else {
                 "compute bound"
             },
-            self.traffic_ratio,
-            self.once_only_bytes
+            self.figures.traffic_ratio,
+            self.figures.once_only_bytes
         );
     }
 

@@ -1,9 +1,10 @@
 //! `koch simulate`.
 
-use crate::Outcome;
 use crate::args::OutputArgs;
 use crate::job::JobArgs;
-use indicatif::{ProgressBar, ProgressStyle};
+use crate::network::{Images, cycles_bar};
+use crate::{Failure, Outcome};
+use indicatif::ProgressBar;
 use spec::Config;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -18,6 +19,10 @@ pub struct Args {
     /// Write a waveform of the run (FST).
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Of a network: images to run, from --index on.
+    #[arg(long, default_value_t = 1, value_name = "IMAGES", conflicts_with_all = ["layer", "node"])]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    count: u64,
 }
 
 /// The RTL of a config, with the seconds that its model took to build or find.
@@ -32,12 +37,23 @@ pub fn rtl(config: &Config, trace: Option<&Path>) -> Result<(Rtl, f64), BuildErr
 }
 
 pub fn run(args: &Args) -> Outcome {
+    if let Some(job) = args.job.network()? {
+        let layer = &args.job.layer;
+        let input = layer.input.as_deref().ok_or_else(|| {
+            Failure::Input(format!(
+                "no images are given to run {} on: use --input FILE.npy, or `koch model`, which needs none",
+                job.network().name
+            ))
+        })?;
+        let images = Images::load(job.network(), input, layer.index, args.count)?;
+        let (mut rtl, build) = rtl(&job.config, args.trace.as_deref())?;
+        let report = job.compare(&images, &mut rtl, build)?;
+        report.print(&args.output)?;
+        return report.verdict();
+    }
     let (job, data) = args.job.numbers()?;
     let (mut rtl, build) = rtl(&job.config, args.trace.as_deref())?;
-    let bar = ProgressBar::new(job.model()?.0.counters.cycles).with_style(
-        ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} cycles, {per_sec}, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
+    let bar = cycles_bar(job.model()?.0.counters.cycles);
     let shown = bar.clone();
     rtl.watch(move |cycle| shown.set_position(cycle));
     let report = job.compare(&data, &rtl, build)?;

@@ -1,6 +1,6 @@
 //! The command as a user meets it: exit codes, messages, and nothing half-written.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn koch(args: &[&str], dir: &Path) -> Output {
@@ -9,6 +9,23 @@ fn koch(args: &[&str], dir: &Path) -> Output {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+const DIGITS: [(&str, &str); 3] = [
+    ("digits.onnx", "digits-int8-qoperator.onnx"),
+    ("digits.npy", "digits-test-images.npy"),
+    ("labels.npy", "cifar10-test-200-labels.npy"),
+];
+
+fn shared(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/models").join(file)
+}
+
+/// Puts a small network and its images into a directory.
+fn put_digits(dir: &Path) {
+    for (name, file) in DIGITS {
+        std::fs::copy(shared(file), dir.join(name)).expect("a shared model");
+    }
 }
 
 /// Every way to call `koch` that must be refused, with the file it may read.
@@ -39,7 +56,38 @@ const REFUSED: &[&[&str]] = &[
     &["model", "--model", "net.onnx"],
     &["model", "--model", "net.onnx", "--node", "n", "--input", "x.npy"],
     &["model", "--model", "no-toml.toml", "--node", "n", "--input", "x.npy"],
+    &["model", "--layer", "fc in=8 out=8", "--no-chain"],
+    &["model", "--layer", "fc in=8 out=8", "--layers", "1..2"],
+    &["model", "--model", "digits.onnx", "--node", "n"],
+    &["model", "--model", "digits.onnx", "--layers", "2-4"],
+    &["model", "--model", "digits.onnx", "--layers", "3..3"],
+    &["model", "--model", "digits.onnx", "--layers", "6..=7"],
+    &["model", "--model", "digits.onnx", "--operand-bits", "16"],
     &["simulate", "--layer", "fc in=8 out=8", "--model", "net.onnx"],
+    &["simulate", "--layer", "fc in=8 out=8", "--count", "2"],
+    &["simulate", "--model", "digits.onnx"],
+    &["simulate", "--model", "digits.onnx", "--input", "missing.npy"],
+    &["simulate", "--model", "digits.onnx", "--input", "labels.npy"],
+    &["simulate", "--model", "digits.onnx", "--input", "digits.npy", "--index", "200"],
+    &["simulate", "--model", "digits.onnx", "--input", "digits.npy", "--count", "201"],
+    &["compile"],
+    &["compile", "net.onnx"],
+    &["compile", "digits.onnx", "--dump", "ast"],
+    &["verify", "--model", "digits.onnx"],
+    &["verify", "--model", "digits.onnx", "--input", "digits.npy", "--no-chain"],
+    &["verify", "--model", "digits.onnx", "--input", "digits.npy", "--outputs", "missing.npy"],
+    &["verify", "--model", "digits.onnx", "--input", "digits.npy", "--outputs", "digits.npy"],
+    &[
+        "verify",
+        "--model",
+        "digits.onnx",
+        "--input",
+        "digits.npy",
+        "--outputs",
+        "a.npy",
+        "--outputs",
+        "b.npy",
+    ],
     &["simulate", "--layer", "conv cin=65535 h=65535 w=1 cout=1 k=1"],
     &["generate"],
     &["generate", "-o", "no-toml.toml/sub"],
@@ -52,7 +100,16 @@ const REFUSED: &[&[&str]] = &[
     &["asm", "bad-field.asm", "-o", "out.bin"],
     &["asm", "bad-value.asm", "-o", "out.bin"],
     &["config", "--config", "nothing"],
+    &["quantize"],
+    &["quantize", "missing.onnx", "--calibrate", "none.npy", "-o", "out.onnx"],
+    &["quantize", "no-toml.toml", "--calibrate", "none.npy", "-o", "out.onnx"],
+    &["quantize", "no-toml.toml", "--calibrate", "image.npy", "-o", "out.onnx"],
+    &["quantize", "no-toml.toml", "--calibrate", "image.npy", "--images", "0", "-o", "out.onnx"],
 ];
+
+/// An image of one pixel.
+const NPY: &[u8] =
+    b"\x93NUMPY\x01\x00\x48\x00{'descr': '|u1', 'fortran_order': False, 'shape': (1, 1, 1, 1)}        \n\x80";
 
 #[test]
 fn every_refusal_names_value_limit_and_remedy() {
@@ -66,10 +123,12 @@ fn every_refusal_names_value_limit_and_remedy() {
         ("bad-mnemonic.asm", b"# a comment\nend\njump over=1\n"),
         ("bad-field.asm", b"load source=1\n"),
         ("bad-value.asm", b"taps n_ky=256\n"),
+        ("image.npy", NPY),
     ];
     for (name, bytes) in files {
         std::fs::write(dir.path().join(name), bytes).expect("a file");
     }
+    put_digits(dir.path());
     let mut snapshot = String::new();
     for args in REFUSED {
         let output = koch(args, dir.path());
@@ -84,7 +143,8 @@ fn every_refusal_names_value_limit_and_remedy() {
         .map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     left.sort();
-    let mut given: Vec<_> = files.iter().map(|(n, _)| (*n).to_owned()).collect();
+    let mut given: Vec<_> =
+        files.iter().map(|(n, _)| *n).chain(DIGITS.map(|(n, _)| n)).map(str::to_owned).collect();
     given.sort();
     assert_eq!(left, given, "a refused command leaves nothing behind");
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli.txt");
@@ -170,4 +230,122 @@ fn disassembly_assembles_to_the_same_bytes() {
     assert_eq!(read("a.bin"), read("b.bin"));
     let again = koch(&["disasm", "b.bin"], dir.path());
     assert_eq!(again.stdout, output.stdout);
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+fn sum(steps: &serde_json::Value, of: impl Fn(&serde_json::Value) -> Option<u64>) -> u64 {
+    steps.as_array().expect("steps").iter().map(|s| of(s).expect("a number")).sum()
+}
+
+#[test]
+fn networks_run_on_every_machine() {
+    let dir = tempfile::tempdir().expect("a directory");
+    put_digits(dir.path());
+    let network = ["--config", "tiny", "--model", "digits.onnx"];
+    let images = ["--input", "digits.npy", "--json"];
+    for part in [&["--count", "2"][..], &["--no-chain"], &["--layers", "2..=4", "--index", "7"]] {
+        let output = koch(&[&["simulate"], &network[..], &images, part].concat(), dir.path());
+        let run = json(&output);
+        for what in ["outputs", "cycles", "counters"] {
+            assert_eq!(run["equal"][what], true, "{part:?} {what}");
+        }
+        let (total, steps) = (&run["total"], &run["steps"]);
+        assert_eq!(total["rtl"]["cycles"], total["model"]["cycles"]);
+        for machine in ["rtl", "model"] {
+            let of = |what: &str| sum(steps, |s| s[machine][what].as_u64());
+            assert_eq!(Some(of("cycles")), total[machine]["cycles"].as_u64(), "{part:?}");
+            assert_eq!(Some(of("mac_busy_cycles")), total[machine]["mac_busy_cycles"].as_u64());
+            for class in ["input", "weight", "param", "output"] {
+                let bytes = sum(steps, |s| s[machine]["bytes"][class].as_u64());
+                assert_eq!(Some(bytes), total[machine]["bytes"][class].as_u64(), "{part:?} {class}");
+            }
+        }
+        for name in ["useful_macs", "padded_macs", "efficiency", "roofline_efficiency", "traffic_ratio"] {
+            assert!(total[name].is_number() && run["convolutions"][name].is_number(), "{name}");
+        }
+        if part[0] == "--layers" {
+            assert_eq!(steps.as_array().map(Vec::len), Some(3));
+            assert!(run["outputs"].is_null());
+        } else {
+            assert_eq!(run["outputs"][0]["values"].as_array().map(Vec::len), Some(10));
+            assert!(run["top1"].is_number());
+        }
+    }
+}
+
+#[test]
+fn network_tables_add_up() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let model = shared("resnet56-cifar10-int8-qoperator.onnx");
+    let model = model.to_str().expect("a path");
+    let run = json(&koch(&["model", "--model", model, "--json"], dir.path()));
+    let cycles = run["total"]["model"]["cycles"].as_u64();
+    assert_eq!(Some(sum(&run["steps"], |s| s["model"]["cycles"].as_u64())), cycles);
+    let output = koch(&["model", "--model", model, "--csv"], dir.path());
+    let mut reader = csv::Reader::from_reader(output.stdout.as_slice());
+    let names = reader.headers().expect("a header").clone();
+    let column = |name: &str| names.iter().position(|n| n == name).expect("a column");
+    let rows: Vec<csv::StringRecord> = reader.records().map(|r| r.expect("a row")).collect();
+    let (last, name, at) = (rows.last().expect("rows"), column("name"), column("cycles"));
+    assert_eq!((&last[name], last[at].parse().ok()), ("total", cycles));
+    assert_eq!(rows.iter().filter(|r| !r[column("step")].is_empty()).count(), 59);
+}
+
+#[test]
+fn a_compiled_network_is_its_dump() {
+    let dir = tempfile::tempdir().expect("a directory");
+    put_digits(dir.path());
+    for args in [
+        &["compile", "digits.onnx", "--config", "tiny", "--dump", "program", "-o", "a.asm"][..],
+        &["asm", "a.asm", "-o", "a.bin"],
+        &["compile", "digits.onnx", "--config", "tiny", "-o", "image.bin"],
+    ] {
+        assert_eq!(koch(args, dir.path()).status.code(), Some(0), "{args:?}");
+    }
+    let read = |n: &str| std::fs::read(dir.path().join(n)).expect("a file");
+    assert!(read("image.bin").ends_with(&read("a.bin")));
+    for (dump, line) in [("graph", "outputs %6"), ("plan", "step 6 node_linear_quant")] {
+        let output = koch(&["compile", "digits.onnx", "--dump", dump], dir.path());
+        assert!(text(&output.stdout).lines().any(|l| l == line), "{dump}");
+    }
+}
+
+#[test]
+fn verify_compares_with_given_outputs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    put_digits(dir.path());
+    // What ONNX Runtime 1.31.1 gives for the first image, in steps of the output's scale.
+    let verify = |steps: &[f32; 10]| {
+        let mut header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 10), }".to_owned();
+        header += &" ".repeat(128 - 11 - header.len());
+        let mut npy = [b"\x93NUMPY\x01\x00", &118u16.to_le_bytes()[..], header.as_bytes(), b"\n"].concat();
+        npy.extend(steps.iter().flat_map(|n| (n * 0.084_557_78_f32).to_le_bytes()));
+        std::fs::write(dir.path().join("y.npy"), npy).expect("a file");
+        let args = ["verify", "--model", "digits.onnx", "--input", "digits.npy", "--outputs", "y.npy"];
+        koch(&args, dir.path())
+    };
+    let output = verify(&[-29., -61., -40., -5., -14., -29., -36., -87., -34., 89.]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("10 values compared, 0 differ"), "{}", text(&output.stdout));
+    let output = verify(&[-29., -61., -40., -6., -14., -29., -36., -87., -34., 89.]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("image 0, output y, element 3"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn verify_without_python_says_what_to_do() {
+    let dir = tempfile::tempdir().expect("a directory");
+    put_digits(dir.path());
+    let output = Command::new(env!("CARGO_BIN_EXE_koch"))
+        .args(["verify", "--model", "digits.onnx", "--input", "digits.npy"])
+        .current_dir(dir.path())
+        .env("PATH", dir.path())
+        .output()
+        .expect("koch runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--outputs FILE.npy"), "{}", text(&output.stderr));
 }

@@ -1,8 +1,8 @@
 //! Cuts a block of outputs into chains of rectangles, each with the taps that it needs.
 //!
 //! Rows with different taps are never mixed, because padding above and below the map does not exist in the input
-//! buffer. Padding at the sides does, so border columns may be computed with more taps than they have: all of them,
-//! or just as many rows as fill up a tile.
+//! buffer. Padding at the sides does, so border columns may be computed with more taps
+//! than they have: all of them, or just as many rows as fill up a tile. By channel, the array skips it.
 
 use std::collections::BTreeMap;
 
@@ -79,6 +79,14 @@ impl Chain {
         self.areas.iter().map(Area::pixels).sum()
     }
 
+    /// Tiles that the pixels fill; by channel, no tile goes on into the next row.
+    fn tiles(&self, rows: i64, dense: bool) -> i64 {
+        if dense {
+            return div_ceil(self.pixels(), rows);
+        }
+        self.areas.iter().map(|a| a.height() * div_ceil(a.width(), rows)).sum()
+    }
+
     /// Whether the outputs have no tap inside the map.
     pub fn is_empty(&self) -> bool {
         self.ky.0 == self.ky.1 || self.kx.0 == self.kx.1
@@ -112,9 +120,19 @@ impl<'a> Cutter<'a> {
         Self { shape, config }
     }
 
+    /// Cycles of a chain's tiles.
+    pub fn cycles(&self, chain: &Chain) -> i64 {
+        chain.tiles(self.config.rows.into(), self.shape.dense()) * chain.tile_cycles
+    }
+
     /// Cycles of a tile with these taps.
     pub fn tile_cycles(&self, ky: (i64, i64), kx: (i64, i64)) -> i64 {
         let columns = kx.1 - kx.0;
+        if !self.shape.dense() {
+            let phases = if self.shape.dw > 1 { columns } else { columns.min(self.shape.sw) };
+            let row = phases * (i64::from(self.config.rows) - 1) + columns;
+            return ((ky.1 - ky.0) * row).max(tile_gap(self.config, false).into());
+        }
         let (segments, len) = if self.shape.merged() {
             (1, columns * self.shape.group_cin)
         } else {
@@ -125,7 +143,7 @@ impl<'a> Cutter<'a> {
         } else {
             (ky.1 - ky.0) * segments * segment_cycles(self.config, len)
         };
-        cycles.max(i64::from(tile_gap(self.config))).max(i64::from(self.config.rows) + 1)
+        cycles.max(i64::from(tile_gap(self.config, false))).max(i64::from(self.config.rows) + 1)
     }
 
     /// Cuts a block into row classes from top to bottom, and these into chains.
@@ -145,6 +163,13 @@ impl<'a> Cutter<'a> {
         let classes: Vec<Span> = clip(&self.shape.columns, area.x0, area.x1).collect();
         if ky.0 == ky.1 {
             return vec![self.chain(ky, (0, 0), vec![area])];
+        }
+        if self.shape.counts.len() > 1 {
+            let border = |s: &Span| Area { x0: s.lo, x1: s.hi, ..area };
+            return classes.iter().map(|s| self.chain(ky, (s.k0, s.k1), vec![border(s)])).collect();
+        }
+        if !self.shape.dense() {
+            return vec![self.chain(ky, (0, self.shape.kw), vec![area])];
         }
         let n = classes.len();
         let mut best: Option<(i64, (usize, usize), Vec<i64>)> = None;
@@ -248,17 +273,18 @@ pub fn clip(spans: &[Span], lo: i64, hi: i64) -> impl Iterator<Item = Span> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shape::{Kernel, Places};
     use spec::layer::Layer;
 
     fn cost(text: &str) -> i64 {
         let layer: Layer = text.parse().unwrap();
         let config = Config::named("default").unwrap();
-        let shape = Shape::new(&layer, &config, 1);
+        let shape = Shape::new(&layer, &config, Kernel::Dense, Places::alone(&layer, &config), 1);
         let block = Area { y0: 0, y1: shape.out_h, x0: 0, x1: shape.out_w };
         let classes = Cutter::new(&shape, &config).cut(block);
         let chains: Vec<Chain> = classes.into_iter().flat_map(|(_, chains)| chains).collect();
         assert_eq!(chains.iter().map(Chain::pixels).sum::<i64>(), block.pixels());
-        chains.iter().map(|c| div_ceil(c.pixels(), 7) * c.tile_cycles).sum::<i64>() / shape.group_cin
+        chains.iter().map(|c| Cutter::new(&shape, &config).cycles(c)).sum::<i64>() / shape.group_cin
     }
 
     #[test]

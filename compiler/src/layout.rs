@@ -5,7 +5,7 @@ use spec::layer::{Layer, LayerData, Quant};
 use spec::{Config, Segment};
 
 use crate::CompileError;
-use crate::shape::{Shape, round_up};
+use crate::shape::{Kernel, Shape, round_up};
 
 /// Tensors start at a multiple of this many bytes.
 const TENSOR_ALIGN: i64 = 4096;
@@ -19,6 +19,8 @@ pub struct Addresses {
     pub weights: i64,
     /// Parameters by filter group.
     pub params: i64,
+    /// Second operands, NHWC.
+    pub second: i64,
     /// Outputs, NHWC.
     pub output: i64,
     /// Bytes of the outputs.
@@ -42,12 +44,12 @@ impl Addresses {
         };
         let input = place(layer.input_len() as i64 * operand);
         let weights = place(end.weights);
-        let params = place(end.params * i64::from(config.pbuf_stride()));
+        let params = place(shape.param_words() * i64::from(config.pbuf_stride()));
         let output_bytes = layer.output_len() as i64 * operand;
         let output = place(output_bytes);
         let program = round_up(next, i64::from(PROGRAM_ALIGN));
         let fill = x_zero as u32 & (u32::MAX >> (32 - 8 * operand));
-        Self { input, weights, params, output, output_bytes, program, fill }
+        Self { input, weights, params, second: 0, output, output_bytes, program, fill }
     }
 
     /// Checks that tensors and `instructions` instructions fit 32-bit addresses.
@@ -79,12 +81,13 @@ pub fn segments(shape: &Shape, config: &Config, addresses: &Addresses, data: &La
     let segment = |address: i64, bytes: Vec<u8>| Segment { address: crate::schedule::field(address), bytes };
     vec![
         segment(addresses.input, pack(&data.input, shape.operand)),
-        segment(addresses.weights, weights(shape, data)),
-        segment(addresses.params, params(shape, config, data)),
+        segment(addresses.weights, weights(shape, &data.weights)),
+        segment(addresses.params, params(shape, config, &data.bias, &data.multipliers)),
     ]
 }
 
-fn pack(values: &[i32], operand: i64) -> Vec<u8> {
+/// Bytes of operands.
+pub fn pack(values: &[i32], operand: i64) -> Vec<u8> {
     let operand = operand as usize;
     let mut bytes = Vec::with_capacity(values.len() * operand);
     for value in values {
@@ -93,7 +96,37 @@ fn pack(values: &[i32], operand: i64) -> Vec<u8> {
     bytes
 }
 
-fn weights(shape: &Shape, data: &LayerData) -> Vec<u8> {
+/// Weights by filter group, `[cout][kh][kw][cin / groups]` before.
+pub fn weights(shape: &Shape, weights: &[i32]) -> Vec<u8> {
+    match shape.kernel {
+        Kernel::Dense => dense_weights(shape, weights),
+        Kernel::ByChannel => channel_weights(shape, weights),
+        Kernel::Sum | Kernel::Largest => Vec::new(),
+    }
+}
+
+/// A word for each tap: row by row, in a row the taps of a phase of the stride after those of the phase before.
+fn channel_weights(shape: &Shape, weights: &[i32]) -> Vec<u8> {
+    let n = |v: i64| v as usize;
+    let (operand, kw) = (n(shape.operand), n(shape.kw));
+    let phases = if shape.dw > 1 { 1 } else { n(shape.sw).min(kw) };
+    let row = || (0..phases).flat_map(move |phase| (phase..kw).step_by(phases));
+    let mut bytes = vec![0; n(shape.filter(shape.filters()).weights)];
+    for index in 0..shape.filters() {
+        let filter = shape.filter(index);
+        let taps = (0..n(shape.kh)).flat_map(|ky| row().map(move |kx| ky * kw + kx));
+        for (word, tap) in taps.enumerate() {
+            for column in 0..n(filter.cols) {
+                let weight = weights[(n(filter.cout0) + column) * n(shape.kh) * kw + tap];
+                let at = n(filter.weights) + (word * n(filter.cols) + column) * operand;
+                bytes[at..at + operand].copy_from_slice(&weight.to_le_bytes()[..operand]);
+            }
+        }
+    }
+    bytes
+}
+
+fn dense_weights(shape: &Shape, weights: &[i32]) -> Vec<u8> {
     let n = |v: i64| v as usize;
     let operand = n(shape.operand);
     let (taps, channels) = (n(shape.kh * shape.kw), n(shape.group_cin));
@@ -106,7 +139,7 @@ fn weights(shape: &Shape, data: &LayerData) -> Vec<u8> {
         for column in 0..cols {
             let cout = n(filter.cout0) + column;
             let first = cout % n(shape.group_cout) / own_filters * own;
-            let source = &data.weights[cout * taps * own..][..taps * own];
+            let source = &weights[cout * taps * own..][..taps * own];
             for (tap, run) in source.chunks_exact(own).enumerate() {
                 let start = n(filter.weights) + ((tap * channels + first) * cols + column) * operand;
                 for (c, weight) in run.iter().enumerate() {
@@ -119,18 +152,25 @@ fn weights(shape: &Shape, data: &LayerData) -> Vec<u8> {
     bytes
 }
 
-fn params(shape: &Shape, config: &Config, data: &LayerData) -> Vec<u8> {
-    let lanes = config.lanes as usize;
+/// Parameters by filter group, or by number of taps where all channels have the same.
+pub fn params(shape: &Shape, config: &Config, bias: &[i32], multipliers: &[f32]) -> Vec<u8> {
+    let lanes = i64::from(config.lanes);
     let mut bytes = Vec::new();
+    let mut push = |bias: i32, multiplier: f32| {
+        bytes.extend(bias.to_le_bytes());
+        bytes.extend(multiplier.to_le_bytes());
+    };
+    if !shape.counts.is_empty() {
+        for (&bias, &multiplier) in bias.iter().zip(multipliers) {
+            (0..shape.shared_chunks() * lanes).for_each(|_| push(bias, multiplier));
+        }
+        return bytes;
+    }
     for index in 0..shape.filters() {
         let filter = shape.filter(index);
-        for i in 0..filter.chunks as usize * lanes {
-            let used = i < filter.cols as usize;
-            let channel = filter.cout0 as usize + i;
-            let (bias, multiplier) =
-                if used { (data.bias[channel], data.multipliers[channel]) } else { (0, 1.0) };
-            bytes.extend(bias.to_le_bytes());
-            bytes.extend(multiplier.to_le_bytes());
+        for i in 0..filter.chunks * lanes {
+            let channel = (filter.cout0 + i) as usize;
+            if i < filter.cols { push(bias[channel], multipliers[channel]) } else { push(0, 1.0) }
         }
     }
     bytes

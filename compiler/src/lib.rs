@@ -4,23 +4,29 @@
 //! ([`schedule`]), and ordered with tokens into instructions ([`order`]).
 
 pub mod cut;
-pub mod interpret;
 pub mod layout;
+pub mod lower;
+pub mod network;
 pub mod npy;
 pub mod onnx;
 pub mod order;
+pub mod place;
 pub mod plan;
+pub mod program;
 pub mod schedule;
 pub mod shape;
+pub mod table;
 
 use std::fmt;
 
+use schedule::Setup;
 use spec::isa::{self, Instruction};
 use spec::layer::{Layer, LayerData};
 use spec::{Config, Program};
 
 pub use layout::unpack_output;
 pub use plan::Plan;
+use shape::{Kernel, Places};
 
 /// Operands of the longest segment that one instruction can read.
 pub(crate) const MAX_SEGMENT: i64 = 4095 * spec::config::WORD as i64;
@@ -49,7 +55,7 @@ impl std::error::Error for CompileError {}
 
 /// Chooses how to run `layer` on `config`.
 pub fn plan(layer: &Layer, config: &Config) -> Result<Plan, CompileError> {
-    Plan::new(layer, config)
+    Plan::new(layer, config, Kernel::Dense, Places::alone(layer, config))
 }
 
 /// The program of a plan, with `data` in its memory; without data only the code, which is all that timing needs.
@@ -75,9 +81,10 @@ pub fn assemble(plan: &Plan, data: Option<&LayerData>) -> Result<Program, Compil
         y_zero: q.y_zero,
         y_min: q.y_min,
         y_max: q.y_max,
-        ring: 0,
+        ..isa::Quant::default()
     });
-    let (mut instructions, _) = order::order(schedule::schedule(plan, addresses, quant)?)?;
+    let (mut instructions, _) =
+        order::order(schedule::schedule(plan, addresses, Setup { quant, ..Setup::default() })?)?;
     instructions.push(Instruction::End(isa::End {}));
     addresses.check(layer, instructions.len())?;
     Ok(Program {

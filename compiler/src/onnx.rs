@@ -7,10 +7,11 @@ use std::path::Path;
 use rten_onnx::onnx::{
     AttributeType, DataLocation, DataType, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 };
-use spec::layer::{Layer, LayerData, LayerSpec, Quant};
+use spec::layer::{Layer, LayerData, LayerSpec};
 
-use crate::interpret;
-use crate::npy::{TO_NCHW, TO_NHWC, Tensor, Type, Values, elements};
+use crate::network::OpKind;
+use crate::network::import::import;
+use crate::npy::{TO_NCHW, Tensor, Type, Values, elements};
 
 /// Why a file, node or array could not be imported, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub enum Attribute {
     Float(f32),
     Text(String),
     Ints(Vec<i64>),
+    Floats(Vec<f32>),
+    Tensor(Tensor),
     Other,
 }
 
@@ -87,6 +90,24 @@ impl Node {
         }
     }
 
+    /// A float attribute, or `default` if absent.
+    pub(crate) fn float(&self, name: &str, default: f32) -> Result<f32> {
+        match self.attributes.get(name) {
+            None => Ok(default),
+            Some(Attribute::Float(v)) => Ok(*v),
+            Some(other) => Err(ImportError::new(format!("attribute {name} is {other:?}, a float wanted"))),
+        }
+    }
+
+    /// An attribute that is a list of integers, if there is one.
+    pub(crate) fn integers(&self, name: &str) -> Result<Option<&[i64]>> {
+        match self.attributes.get(name) {
+            None => Ok(None),
+            Some(Attribute::Ints(v)) => Ok(Some(v)),
+            Some(other) => Err(ImportError::new(format!("attribute {name} is {other:?}, integers wanted"))),
+        }
+    }
+
     fn ints<const N: usize>(&self, name: &str, default: [u32; N]) -> Result<[u32; N]> {
         let values = match self.attributes.get(name) {
             None => return Ok(default),
@@ -118,6 +139,8 @@ pub struct Input {
 /// An ONNX graph in memory.
 #[derive(Clone, Debug)]
 pub struct Model {
+    /// Name of the file, without directory and extension; empty if there is none.
+    pub name: String,
     /// Operators, each after those whose outputs it reads.
     pub nodes: Vec<Node>,
     /// Constants by tensor name.
@@ -135,11 +158,18 @@ impl Model {
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path)
             .map_err(|e| ImportError::new(format!("{e}; give the path of an ONNX file")).in_file(path))?;
-        Self::parse(&bytes).map_err(|e| e.in_file(path))
+        let mut model = Self::parse(&bytes).map_err(|e| e.in_file(path))?;
+        model.name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(model)
     }
 
     /// Reads the bytes of an ONNX file.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
+        if !lengths_fit(bytes, Message::Model, MOST_NESTED) {
+            return Err(ImportError::new(
+                "not an ONNX file, or a damaged one: a length reaches beyond its end; fetch it again",
+            ));
+        }
         let model =
             ModelProto::parse_buf(bytes).map_err(|e| ImportError::new(format!("not an ONNX file: {e}")))?;
         let graph = model.graph.ok_or_else(|| ImportError::new("not an ONNX file: it holds no graph"))?;
@@ -166,8 +196,25 @@ impl Model {
             // Outputs follow nodes and constants in the file.
             return Err(ImportError::new("not an ONNX file, or cut short: its graph has no output"));
         }
-        let nodes = graph.node.into_iter().map(node).collect();
-        Ok(Self { nodes, constants, inputs, outputs, shapes })
+        let mut nodes = Vec::new();
+        for proto in graph.node {
+            let mut node = node(proto)?;
+            match (node.op.as_str(), node.attributes.remove("value"), node.outputs.first()) {
+                ("Constant", Some(Attribute::Tensor(tensor)), Some(output)) => {
+                    constants.insert(output.clone(), tensor);
+                }
+                ("Constant", None, Some(output)) => {
+                    if let Some(tensor) = plain_constant(&node) {
+                        constants.insert(output.clone(), tensor);
+                    }
+                }
+                (_, value, _) => {
+                    node.attributes.extend(value.map(|v| ("value".to_owned(), v)));
+                    nodes.push(node);
+                }
+            }
+        }
+        Ok(Self { name: String::new(), nodes, constants, inputs, outputs, shapes })
     }
 
     /// The node of that name. The error lists close names, or all that can be a layer.
@@ -193,7 +240,7 @@ impl Model {
 
     /// The nodes that [`Model::layer`] accepts.
     pub fn layer_nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.iter().filter(|n| matches!(n.op.as_str(), "QLinearConv" | "QGemm"))
+        self.nodes.iter().filter(|n| matches!(n.op.as_str(), "QLinearConv" | "QGemm" | "QLinearMatMul"))
     }
 
     /// The layer that node `name` is, with its real numbers, for one image of `array`.
@@ -205,16 +252,22 @@ impl Model {
     /// - the node's own quantised input, NHWC.
     pub fn layer_for_image(&self, name: &str, array: &Tensor, image: usize) -> Result<(Layer, LayerData)> {
         let node = self.node(name)?;
-        let operands = self.operands(node)?;
+        let (tensor, ty, cin) = self.layer_input(node).map_err(|e| e.in_node(node))?;
         let image = array.image(image)?;
-        let tensor = &node.inputs[0];
-        let own_shape = self.shapes.get(tensor).cloned().unwrap_or_else(|| operands.input_shape());
-        let is_own = |t: &Tensor| t.ty == operands.ty && fits(&t.shape, &own_shape);
+        let rank = if node.op.contains("Conv") { 4 } else { 2 };
+        let own_shape = self
+            .shapes
+            .get(tensor)
+            .cloned()
+            .unwrap_or_else(|| [vec![None, cin], vec![None; rank - 2]].concat());
+        let is_own = |t: &Tensor| t.ty == ty && fits(&t.shape, &own_shape);
         let nchw = (image.shape.len() == 4).then(|| image.permute(TO_NCHW));
         if let Some((input, feed)) = self.feed(&image).or_else(|| self.feed(nchw.as_ref()?)) {
-            let mut tensors = interpret::run(self, [(input.to_owned(), feed)].into(), &[tensor])?;
+            let network = import(self, Some((input, &feed)), &[tensor.to_owned()])?;
+            let values = network.run(network.quantise_input(&feed, 0)?)?;
+            let own = network.host_outputs(&values)?.pop().map(|(_, own)| own);
             // The node's own map size is seldom in the file, so only now is it known which of the two this is.
-            let own = tensors.remove(tensor).filter(|own| !(is_own(&image) && own.shape == image.shape));
+            let own = own.filter(|own| !(is_own(&image) && own.shape == image.shape));
             return self.layer(name, own.as_ref().unwrap_or(&image));
         }
         if let Some(own) = [Some(&image), nchw.as_ref()].into_iter().flatten().find(|t| is_own(t)) {
@@ -226,7 +279,7 @@ impl Model {
              give one of them, NCHW or NHWC, as .npy",
             array.shape,
             array.ty,
-            show(&own_shape, Some(operands.ty)),
+            show(&own_shape, Some(ty)),
             network.join(", ")
         ))
         .in_node(node))
@@ -248,207 +301,90 @@ impl Model {
         Some((&input.name, value))
     }
 
-    /// The layer that node `name` (`QLinearConv` or `QGemm`) is, for `input`: quantised, NCHW or `[N, features]`.
+    /// The layer that node `name` (a convolution, or fully connected) is, for `input`: quantised, NCHW or
+    /// `[1, features]`.
     ///
     /// The multipliers are ONNX Runtime's: f32(f32(sx × sw) ÷ sy), with alpha × sx for sx in `QGemm`. A ReLU that was
     /// folded into saturation shows as `y_zero == y_min`; `relu` stays off.
     pub fn layer(&self, name: &str, input: &Tensor) -> Result<(Layer, LayerData)> {
         let node = self.node(name)?;
-        self.layer_of(node, input)
-    }
-
-    pub(crate) fn layer_of(&self, node: &Node, input: &Tensor) -> Result<(Layer, LayerData)> {
-        self.operands(node)?.layer(node, input).map_err(|e| e.in_node(node))
-    }
-
-    fn operands(&self, node: &Node) -> Result<Operands<'_>> {
-        Operands::new(self, node).map_err(|e| e.in_node(node))
-    }
-
-    /// The constant that is input `index` of `node`; `None` if the input is left out.
-    pub(crate) fn constant(&self, node: &Node, index: usize) -> Result<Option<&Tensor>> {
-        match node.inputs.get(index).map(String::as_str) {
-            None | Some("") => Ok(None),
-            Some(name) => self.constants.get(name).map(Some).ok_or_else(|| {
-                ImportError::new(format!(
-                    "input {name:?} is not a constant of a supported type: export it as an initializer"
-                ))
-            }),
+        let (tensor, ty, _) = self.layer_input(node).map_err(|e| e.in_node(node))?;
+        if input.ty != ty {
+            return Err(ImportError::new(format!("input is {:?}, {ty:?} wanted", input.ty)).in_node(node));
         }
-    }
-
-    /// The one float that is input `index` of `node`.
-    pub(crate) fn scale(&self, node: &Node, index: usize) -> Result<f32> {
-        match self.constant(node, index)?.and_then(Tensor::as_floats) {
-            Some(&[scale]) => Ok(scale),
-            _ => {
-                Err(ImportError::new(format!("input {index} must be one float32 scale: quantise per tensor")))
-            }
-        }
-    }
-
-    /// The zero point that is input `index` of `node`, and its type; uint8 0 if left out.
-    pub(crate) fn zero_point(&self, node: &Node, index: usize) -> Result<(i32, Type)> {
-        match self.constant(node, index)? {
-            None => Ok((0, Type::U8)),
-            Some(Tensor { ty, values: Values::Ints(v), .. }) if v.len() == 1 => Ok((v[0], *ty)),
-            Some(_) => {
-                Err(ImportError::new(format!("input {index} must be one zero point: quantise per tensor")))
-            }
-        }
-    }
-}
-
-/// The constant operands of a `QLinearConv` or `QGemm`.
-struct Operands<'a> {
-    weights: &'a Tensor,
-    bias: Option<&'a Tensor>,
-    ty: Type,
-    x_zero: i32,
-    y_zero: i32,
-    multipliers: Vec<f32>,
-    /// Input channels.
-    cin: usize,
-    cout: usize,
-    /// Whether a `QGemm` holds its weights as `[features, outputs]`.
-    transposed: bool,
-}
-
-impl<'a> Operands<'a> {
-    fn new(model: &'a Model, node: &Node) -> Result<Self> {
-        let conv = match node.op.as_str() {
-            "QLinearConv" => true,
-            "QGemm" => false,
-            _ => return Err(ImportError::new("not a QLinearConv or QGemm: choose a node of that kind")),
+        let output = self.layer_output(node).map_err(|e| e.in_node(node))?;
+        let network = import(self, Some((tensor, input)), &[output.to_owned()])?;
+        let (layer, data) = match network.node(&node.name).map(|n| &n.kind) {
+            Some(OpKind::Conv { layer, data } | OpKind::Depthwise { layer, data }) => (*layer, data),
+            _ => return Err(not_a_layer().in_node(node)),
         };
-        let missing = |what| move || ImportError::new(format!("{what} is missing"));
-        let weights = model.constant(node, 3)?.ok_or_else(missing("the weight input"))?;
-        if !matches!(weights.ty, Type::I8 | Type::I16) {
-            return Err(ImportError::new(format!("weights are {:?}: quantise them to int8", weights.ty)));
-        }
-        let zeros = model.constant(node, 5)?.and_then(Tensor::as_ints).unwrap_or_default();
-        if let Some(zero) = zeros.iter().find(|&&z| z != 0) {
-            return Err(ImportError::new(format!(
-                "weight zero point {zero}: only 0 is supported; quantise weights symmetrically"
-            )));
-        }
-        let (y_scale, y_zero, bias, alpha) = if conv { (6, 7, 8, None) } else { (7, 8, 6, Some("alpha")) };
-        if model.constant(node, y_scale)?.is_none() {
-            return Err(ImportError::new(
-                "float output: only a quantised output is supported; export a y_scale",
-            ));
-        }
-        let alpha = match alpha.and_then(|a| node.attributes.get(a)) {
-            Some(Attribute::Float(alpha)) => *alpha,
-            _ => 1.0,
-        };
-        let (sx, sy) = (alpha * model.scale(node, 1)?, model.scale(node, y_scale)?);
-        let sw = model
-            .constant(node, 4)?
-            .and_then(Tensor::as_floats)
-            .ok_or_else(missing("the float32 weight scale"))?;
-        let (x_zero, ty) = model.zero_point(node, 2)?;
-        let (y_zero, y_ty) = model.zero_point(node, y_zero)?;
-        if ty != y_ty {
-            return Err(ImportError::new(format!(
-                "input is {ty:?}, output {y_ty:?}: quantise both to the same type"
-            )));
-        }
-        let transposed = !conv && node.int("transB", 0)? == 0;
-        let (cin, cout) = match (&weights.shape[..], conv, transposed) {
-            (&[m, c, _, _], true, _) => {
-                let cin = usize::try_from(node.int("group", 1)?).ok().and_then(|g| g.checked_mul(c));
-                (cin.ok_or_else(|| ImportError::new("group out of range: use 1 or more"))?, m)
-            }
-            (&[k, n], false, true) => (k, n),
-            (&[n, k], false, false) => (k, n),
-            (shape, ..) => {
-                return Err(ImportError::new(format!(
-                    "weights of shape {shape:?}: [cout, cin, kh, kw] wanted for QLinearConv, rank 2 for QGemm"
-                )));
-            }
-        };
-        if sw.len() != 1 && sw.len() != cout {
-            return Err(ImportError::new(format!("{} weight scales: 1 or {cout} wanted", sw.len())));
-        }
-        let multipliers = (0..cout).map(|c| (sx * sw[if sw.len() == 1 { 0 } else { c }]) / sy).collect();
-        let bias = model.constant(node, bias)?;
-        Ok(Self { weights, bias, ty, x_zero, y_zero, multipliers, cin, cout, transposed })
-    }
-
-    fn input_shape(&self) -> Vec<Option<usize>> {
-        let map = self.weights.shape.len() - 2;
-        [vec![None, Some(self.cin)], vec![None; map]].concat()
-    }
-
-    fn layer(self, node: &Node, input: &Tensor) -> Result<(Layer, LayerData)> {
-        if input.ty != self.ty {
-            return Err(ImportError::new(format!("input is {:?}, {:?} wanted", input.ty, self.ty)));
-        }
-        let (operand_bits, signed) = match self.ty {
-            Type::U8 => (8, false),
-            Type::I8 => (8, true),
-            Type::U16 => (16, false),
-            Type::I16 => (16, true),
-            other => {
-                return Err(ImportError::new(format!(
-                    "activations are {other:?}: quantise them to 8 or 16 bits"
-                )));
-            }
-        };
-        let ints = |t: &Tensor| t.as_ints().map(<[i32]>::to_vec).unwrap_or_default();
-        let wrong_input = || {
-            let want = show(&self.input_shape(), Some(self.ty));
-            ImportError::new(format!("input of shape {:?}: {want} wanted", input.shape))
-        };
-        let (spec, x, weights) = match (&input.shape[..], &self.weights.shape[..]) {
-            (&[_, c, _, _], &[_, _, kh, kw]) if c == self.cin => {
-                let spec = LayerSpec {
-                    cout: size(self.cout)?,
-                    groups: size(self.group(node)?)?,
-                    ..geometry(node, &input.shape, Some([kh, kw]))?
-                };
-                (spec, ints(&input.permute(TO_NHWC)), ints(&self.weights.permute(TO_NHWC)))
-            }
-            (&[rows, columns], &[..]) if self.weights.shape.len() == 2 => {
-                let turned = node.int("transA", 0)? != 0;
-                let (batch, cin) = if turned { (columns, rows) } else { (rows, columns) };
-                if cin != self.cin {
-                    return Err(wrong_input());
-                }
-                let x = if turned { transpose(&ints(input), columns) } else { ints(input) };
-                let weights = if self.transposed {
-                    transpose(&ints(self.weights), self.cout)
-                } else {
-                    ints(self.weights)
-                };
-                let spec = LayerSpec {
-                    cin: size(cin)?,
-                    cout: size(self.cout)?,
-                    batch: size(batch)?,
-                    ..LayerSpec::default()
-                };
-                (spec, x, weights)
-            }
-            _ => return Err(wrong_input()),
-        };
-        let layer = Layer::new(spec).map_err(ImportError::new)?;
-        let bias = match self.bias.and_then(Tensor::as_ints) {
-            None => vec![0; self.cout],
-            Some(&[one]) => vec![one; self.cout],
-            Some(all) => all.to_vec(),
-        };
-        let mut quant =
-            Quant { operand_bits, signed, x_zero: self.x_zero, y_zero: self.y_zero, y_min: 0, y_max: 0 };
-        (quant.y_min, quant.y_max) = quant.activation_range();
-        let data = LayerData { input: x, weights, bias, multipliers: self.multipliers, quant };
-        data.check(&layer).map_err(ImportError::new)?;
+        let data = data.on(network.quantise_input(input, 0)?);
+        data.check(&layer).map_err(|e| ImportError::new(e).in_node(node))?;
         Ok((layer, data))
     }
 
-    fn group(&self, node: &Node) -> Result<usize> {
-        usize::try_from(node.int("group", 1)?).map_err(ImportError::new)
+    /// The quantised tensor that a layer's node reads, its type, and its channels or features.
+    fn layer_input<'a>(&'a self, node: &'a Node) -> Result<(&'a str, Type, Option<usize>)> {
+        let missing = || ImportError::new("an input is missing: the file is damaged");
+        let input = node.inputs.first().ok_or_else(missing)?;
+        let (tensor, source, zero, weights) = match node.op.as_str() {
+            "QLinearConv" | "QGemm" | "QLinearMatMul" => (input, node, 2, node.inputs.get(3)),
+            "Conv" | "Gemm" | "MatMul" => {
+                let maker = |name: &str| {
+                    let makes = |n: &&Node| n.op == "DequantizeLinear" && n.outputs.iter().any(|o| o == name);
+                    self.nodes.iter().find(makes)
+                };
+                let source = maker(input).ok_or_else(|| {
+                    ImportError::new(
+                        "its input is not quantised: put a QuantizeLinear and a DequantizeLinear before it",
+                    )
+                })?;
+                let weights = node.inputs.get(1).and_then(|w| maker(w)).and_then(|n| n.inputs.first());
+                (source.inputs.first().ok_or_else(missing)?, source, 2, weights)
+            }
+            _ => return Err(not_a_layer()),
+        };
+        let ty = source.inputs.get(zero).and_then(|z| self.constants.get(z)).map_or(Type::U8, |z| z.ty);
+        let shape = weights.and_then(|w| self.constants.get(w)).map(|w| &w.shape[..]);
+        let cin = match (shape, node.op.as_str()) {
+            (Some(&[_, cin, _, _]), _) => {
+                usize::try_from(node.int("group", 1)?).ok().map(|g| g.saturating_mul(cin))
+            }
+            (Some(&[_, n]), "QGemm" | "Gemm") if node.int("transB", 0)? != 0 => Some(n),
+            (Some(&[n, _]), _) => Some(n),
+            _ => None,
+        };
+        Ok((tensor, ty, cin))
     }
+
+    /// The quantised tensor that comes of a layer's node: its own output or that of the QuantizeLinear behind it.
+    fn layer_output<'a>(&'a self, node: &'a Node) -> Result<&'a str> {
+        let fail = || ImportError::new("its output is not quantised: put a QuantizeLinear behind it");
+        let mut output = node.outputs.first().ok_or_else(fail)?;
+        if node.op.starts_with('Q') {
+            return Ok(output);
+        }
+        for _ in 0..self.nodes.len() {
+            let reader = self.nodes.iter().find(|n| n.inputs.contains(output)).ok_or_else(fail)?;
+            output = reader.outputs.first().ok_or_else(fail)?;
+            if reader.op == "QuantizeLinear" {
+                return Ok(output);
+            }
+        }
+        Err(fail())
+    }
+
+    /// The name of an input or of a tensor that a node reads or computes, as the graph holds it.
+    pub(crate) fn name_of(&self, name: &str) -> Option<&str> {
+        let names = self.nodes.iter().flat_map(|n| n.inputs.iter().chain(&n.outputs));
+        self.inputs.iter().map(|i| &i.name).chain(names).find(|n| *n == name).map(String::as_str)
+    }
+}
+
+fn not_a_layer() -> ImportError {
+    ImportError::new(
+        "not a QLinearConv or QGemm, nor another convolution or product: choose a node of that kind",
+    )
 }
 
 /// The window of a convolution or pooling node on an NCHW `shape`, as a layer with `cin` channels in and, for now, 1
@@ -496,13 +432,13 @@ fn same(size: u32, kernel: u32, stride: u32, dilation: u32, upper: bool) -> Resu
     Ok(if upper { (small, large) } else { (large, small) })
 }
 
-fn size(n: usize) -> Result<u32> {
+pub(crate) fn size(n: usize) -> Result<u32> {
     u32::try_from(n)
         .map_err(|_| ImportError::new(format!("size {n}: at most {} allowed; split the tensor", u32::MAX)))
 }
 
 /// A matrix of `columns` columns, rows and columns exchanged.
-fn transpose(values: &[i32], columns: usize) -> Vec<i32> {
+pub(crate) fn transpose(values: &[i32], columns: usize) -> Vec<i32> {
     (0..columns).flat_map(|c| values.iter().skip(c).step_by(columns).copied()).collect()
 }
 
@@ -531,6 +467,77 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+/// Messages inside each other in the deepest file that is read.
+const MOST_NESTED: u32 = 32;
+
+/// Messages of an ONNX file that hold others.
+#[derive(Clone, Copy)]
+enum Message {
+    Model,
+    Graph,
+    Node,
+    Attribute,
+    ValueInfo,
+    Type,
+    TensorType,
+    Shape,
+    Leaf,
+}
+
+/// Whether every length in a protobuf message lies inside it, which the reader of ONNX files relies on.
+fn lengths_fit(mut bytes: &[u8], message: Message, depth: u32) -> bool {
+    while !bytes.is_empty() {
+        let Some(tag) = varint(&mut bytes) else { return false };
+        let len = match tag & 7 {
+            0 => match varint(&mut bytes) {
+                Some(_) => 0,
+                None => return false,
+            },
+            1 => 8,
+            2 => match varint(&mut bytes) {
+                Some(len) => len,
+                None => return false,
+            },
+            5 => 4,
+            _ => return false,
+        };
+        let split = usize::try_from(len).ok().and_then(|len| bytes.split_at_checked(len));
+        let Some((field, rest)) = split else { return false };
+        let inner = match (message, tag >> 3) {
+            (Message::Model, 7) | (Message::Attribute, 6 | 11) => Message::Graph,
+            (Message::Graph, 1) => Message::Node,
+            (Message::Graph, 11..=13) => Message::ValueInfo,
+            (Message::Graph, 5) | (Message::Attribute, 5 | 10) | (Message::Shape, 1) => Message::Leaf,
+            (Message::Node, 5) => Message::Attribute,
+            (Message::ValueInfo, 2) => Message::Type,
+            (Message::Type, 1) => Message::TensorType,
+            (Message::TensorType, 2) => Message::Shape,
+            _ => {
+                bytes = rest;
+                continue;
+            }
+        };
+        if tag & 7 == 2 && (depth == 0 || !lengths_fit(field, inner, depth - 1)) {
+            return false;
+        }
+        bytes = rest;
+    }
+    true
+}
+
+fn varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
 }
 
 fn element_type(ty: DataType) -> Option<Type> {
@@ -600,7 +607,19 @@ fn input(info: &ValueInfoProto) -> Input {
     }
 }
 
-fn node(proto: NodeProto) -> Node {
+/// The value of a Constant node that is no tensor.
+fn plain_constant(node: &Node) -> Option<Tensor> {
+    let ints = |shape: &[usize], v: &[i64]| Tensor::ints(shape, Type::I64, narrow(v));
+    node.attributes.iter().find_map(|(name, value)| match (name.as_str(), value) {
+        ("value_int", Attribute::Int(v)) => Some(ints(&[], &[*v])),
+        ("value_ints", Attribute::Ints(v)) => Some(ints(&[v.len()], v)),
+        ("value_float", Attribute::Float(v)) => Some(Tensor::floats(&[], vec![*v])),
+        ("value_floats", Attribute::Floats(v)) => Some(Tensor::floats(&[v.len()], v.clone())),
+        _ => None,
+    })
+}
+
+fn node(proto: NodeProto) -> Result<Node> {
     let name =
         proto.name.filter(|n| !n.is_empty()).or_else(|| proto.output.first().cloned()).unwrap_or_default();
     let attributes = proto
@@ -608,15 +627,68 @@ fn node(proto: NodeProto) -> Node {
         .into_iter()
         .map(|a| {
             let value = match a.r#type {
+                Some(AttributeType::FLOATS) => Attribute::Floats(a.floats),
+                Some(AttributeType::TENSOR) => {
+                    let value = a.t.as_ref().map(tensor).transpose();
+                    let value = value.map_err(|e| ImportError::new(format!("node {name}: {e}")))?;
+                    value.flatten().map_or(Attribute::Other, Attribute::Tensor)
+                }
                 Some(AttributeType::INT) => Attribute::Int(a.i.unwrap_or(0)),
                 Some(AttributeType::FLOAT) => Attribute::Float(a.f.unwrap_or(0.0)),
                 Some(AttributeType::STRING) => Attribute::Text(a.s.unwrap_or_default()),
                 Some(AttributeType::INTS) => Attribute::Ints(a.ints),
                 _ => Attribute::Other,
             };
-            (a.name.unwrap_or_default(), value)
+            Ok((a.name.unwrap_or_default(), value))
         })
-        .collect();
+        .collect::<Result<_>>()?;
     let op = proto.op_type.unwrap_or_default();
-    Node { name, op, inputs: proto.input, outputs: proto.output, attributes }
+    Ok(Node { name, op, inputs: proto.input, outputs: proto.output, attributes })
+}
+
+/// A dimension of `rank`, counted from the end where negative.
+pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize> {
+    let found = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
+    usize::try_from(found).ok().filter(|&a| a < rank).ok_or_else(|| {
+        ImportError::new(format!("axis={axis}: {} to {} allowed", -(rank as i64), rank as i64 - 1))
+    })
+}
+
+/// ONNX's Reshape: -1 is what remains, 0 copies the size unless `allow_zero`.
+pub(crate) fn reshape(from: &[usize], to: &[i32], allow_zero: bool) -> Result<Vec<usize>> {
+    let fail =
+        || ImportError::new(format!("shape {from:?} cannot become {to:?}: equal element counts wanted"));
+    let mut shape = Vec::new();
+    let mut open = None;
+    for (i, &n) in to.iter().enumerate() {
+        shape.push(match n {
+            -1 if open.is_none() => {
+                open = Some(i);
+                1
+            }
+            0 if !allow_zero => *from.get(i).ok_or_else(fail)?,
+            n => usize::try_from(n).map_err(|_| fail())?,
+        });
+    }
+    let total = elements(from).ok_or_else(fail)?;
+    if let Some(i) = open {
+        let known = elements(&shape).filter(|&n| n != 0).ok_or_else(fail)?;
+        shape[i] = total / known;
+    }
+    if elements(&shape) == Some(total) { Ok(shape) } else { Err(fail()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reshapes() {
+        assert_eq!(reshape(&[2, 3, 4], &[-1, 4], false).unwrap(), [6, 4]);
+        assert_eq!(reshape(&[2, 3, 4], &[0, 12], false).unwrap(), [2, 12]);
+        assert_eq!(reshape(&[2, 3, 4], &[24], true).unwrap(), [24]);
+        for bad in [&[5, -1][..], &[-1, -1], &[-2, 12], &[0, 0, 0, 0], &[7]] {
+            assert!(reshape(&[2, 3, 4], bad, false).is_err(), "{bad:?}");
+        }
+    }
 }

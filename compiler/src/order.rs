@@ -13,33 +13,42 @@ const WINDOW: usize = 64;
 /// Who waits for something long past waits for what is this many operations before it in reading order instead.
 const SLACK: usize = 48;
 
-/// An on-chip buffer.
+/// What operations must not use at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
-pub enum Buffer {
-    Input,
+pub enum Place {
+    Memory,
+    Activations(u32),
     Weights,
     Params,
-    Output,
+    /// The one port of an activation buffer that reads.
+    ReadPort(u32),
+    /// The one port of an activation buffer that writes.
+    WritePort(u32),
 }
 
-/// Part of a buffer that an operation reads or writes: bytes, or words of the weight and parameter buffers.
+/// Part of a place that an operation uses: bytes, or words of the weight and parameter buffers.
 #[derive(Clone, Copy, Debug)]
 pub struct Touch {
-    buffer: Buffer,
+    place: Place,
     lo: i64,
     hi: i64,
 }
 
 impl Touch {
-    /// `lo..hi` of `buffer`.
-    pub fn new(buffer: Buffer, lo: i64, hi: i64) -> Self {
-        Self { buffer, lo, hi }
+    /// `lo..hi` of `place`.
+    pub fn new(place: Place, lo: i64, hi: i64) -> Self {
+        Self { place, lo, hi }
+    }
+
+    /// All of a port.
+    pub fn port(place: Place) -> Self {
+        Self::new(place, 0, 1)
     }
 }
 
-/// An instruction without tokens, and what it touches. Two engines that touch the same place always conflict: of the
-/// two that share a buffer, one writes it and the other reads it.
+/// An instruction without tokens, and what it touches. Two engines that touch the same place always conflict: of two
+/// that share one, one writes it and the other reads it.
 #[derive(Clone, Debug)]
 pub struct Op {
     /// The instruction.
@@ -117,7 +126,7 @@ pub fn order(ops: Vec<Op>) -> Result<(Vec<Instruction>, i64), CompileError> {
         let pop = |of: usize| u32::from(waits[of].is_some());
         match &mut instruction {
             Instruction::Load(i) => {
-                i.pop_next = pop(COMPUTE);
+                (i.pop_prev, i.pop_next) = (pop(STORE), pop(COMPUTE));
                 i.push_next = tells[COMPUTE];
             }
             Instruction::Rect(i) => {
@@ -126,7 +135,7 @@ pub fn order(ops: Vec<Op>) -> Result<(Vec<Instruction>, i64), CompileError> {
             }
             Instruction::Store(i) => {
                 i.pop_prev = pop(COMPUTE);
-                i.push_prev = tells[COMPUTE];
+                (i.push_prev, i.push_next) = (tells[COMPUTE], tells[LOAD]);
             }
             _ => {}
         }
@@ -140,17 +149,18 @@ pub fn order(ops: Vec<Op>) -> Result<(Vec<Instruction>, i64), CompileError> {
 fn dependences(ops: Vec<Op>) -> [Stream; 3] {
     let mut streams =
         ENGINES.map(|_| Stream { ops: Vec::new(), places: Vec::new(), waits: Vec::new(), tells: Vec::new() });
-    let mut touched: HashMap<(Buffer, usize), LastTouch> = HashMap::new();
+    let mut touched: HashMap<(Place, usize), LastTouch> = HashMap::new();
     for (place, op) in ops.into_iter().enumerate() {
         let engine = engine_of(&op.instruction);
         let mut waits = [None; 3];
         for touch in &op.touches {
-            for other in ENGINES.into_iter().filter(|e| *e != engine) {
-                let last = touched.get(&(touch.buffer, other)).and_then(|t| t.latest(touch.lo, touch.hi));
+            // What is stored was computed after whatever was loaded to the same place.
+            for other in ENGINES.into_iter().filter(|e| *e != engine && (engine, *e) != (STORE, LOAD)) {
+                let last = touched.get(&(touch.place, other)).and_then(|t| t.latest(touch.lo, touch.hi));
                 waits[other] = waits[other].max(last);
             }
             let index = streams[engine].ops.len();
-            touched.entry((touch.buffer, engine)).or_default().set(touch.lo, touch.hi, index);
+            touched.entry((touch.place, engine)).or_default().set(touch.lo, touch.hi, index);
         }
         streams[engine].ops.push(op);
         streams[engine].places.push(place);

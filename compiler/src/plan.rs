@@ -7,8 +7,8 @@ use spec::Config;
 use spec::config::WORD;
 use spec::layer::Layer;
 
-use crate::cut::{Area, Chain, Cutter, clip};
-use crate::shape::{Shape, div_ceil, round_up};
+use crate::cut::{Area, Cutter, clip};
+use crate::shape::{Kernel, Place, Places, Shape, div_ceil, round_up};
 use crate::{CompileError, MAX_SEGMENT};
 
 /// Largest value of a 20-bit field: pitches and row bytes.
@@ -74,15 +74,28 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Chooses the tiling of `layer`.
-    pub fn new(layer: &Layer, config: &Config) -> Result<Self, CompileError> {
+    /// Chooses the tiling of a step whose tensors are in these places.
+    pub fn new(layer: &Layer, config: &Config, kernel: Kernel, places: Places) -> Result<Self, CompileError> {
+        if kernel != Kernel::Dense {
+            let shape = Shape::new(layer, config, kernel, places, 1);
+            let words = i64::from(config.pbuf_words());
+            if !shape.counts.is_empty() && shape.param_words() > words {
+                let (need, have) = (shape.param_words(), config.pbuf);
+                return Err(CompileError::new(format!(
+                    "parameter buffer of {have} bytes: windows of {} sizes need {}; use a larger pbuf or less padding",
+                    shape.counts.len(),
+                    need * i64::from(config.pbuf_stride())
+                )));
+            }
+            return Self::of_shape(layer, config, shape);
+        }
         let groups = i64::from(layer.groups);
         let most = i64::from(config.cols / layer.group_cout().min(config.cols)).min(groups);
         let pack = (1..=most).rev().find(|p| groups % p == 0).unwrap_or(1);
         let mut plans: Vec<Self> = Vec::new();
         let mut error = None;
         for pack in BTreeSet::from([1, pack]) {
-            match Self::of_shape(layer, config, Shape::new(layer, config, pack)) {
+            match Self::of_shape(layer, config, Shape::new(layer, config, kernel, places, pack)) {
                 Ok(plan) => plans.push(plan),
                 Err(e) => error = Some(e),
             }
@@ -176,7 +189,9 @@ impl Window {
     pub fn new(shape: &Shape, x0: i64, x1: i64) -> Self {
         let lo = x0 * shape.sw - shape.pl;
         let hi = (x1 - 1) * shape.sw - shape.pl + (shape.kw - 1) * shape.dw + 1;
-        let (left, right) = ((-lo).max(0), (hi - shape.w).max(0));
+        // By channel, the array skips padding.
+        let padding = if shape.dense() { |n: i64| n.max(0) } else { |_| 0 };
+        let (left, right) = (padding(-lo), padding(hi - shape.w));
         if x1 - x0 == shape.out_w {
             // Whole rows are one run in memory, even if the last columns are of no use.
             return Self { first: 0, columns: shape.w, left, right };
@@ -205,12 +220,13 @@ impl Chooser<'_> {
         let words = i64::from(self.config.wbuf_words()).min(MAX_WORDS);
         let rows = i64::from(self.config.rows);
         let one_tile = s.images * s.out_h * s.out_w <= rows;
-        let sliced = s.words() > words || s.group_cin > MAX_SEGMENT || one_tile && 2 * s.words() > words;
+        let sliced = s.dense()
+            && (s.words() > words || s.group_cin > MAX_SEGMENT || one_tile && 2 * s.words() > words);
         let mut best: Option<(Tiling, Estimate)> = None;
         let mut feasible = 0;
         for parts in 1..=s.out_w {
             let strip = div_ceil(s.out_w, parts);
-            if parts > 1 && strip == div_ceil(s.out_w, parts - 1)
+            if parts > 1 && (strip == div_ceil(s.out_w, parts - 1) || s.places.input.on_chip())
                 || sliced && strip > rows
                 || strip > MAX_COUNT
             {
@@ -239,10 +255,10 @@ impl Chooser<'_> {
         let rows = ((s.kh - 1) * s.dh + 1).min(s.h);
         let width = ((s.kw - 1) * s.dw + 1).min(s.w + s.pl);
         CompileError::new(format!(
-            "input buffer of {} bytes: one output needs {} ({rows} rows of {width} columns of {} channels, at most \
+            "input buffer with room for {} bytes: one output needs {} ({rows} rows of {width} columns of {} channels, at most \
              {MAX_PITCH} bytes a row); use a larger ibuf, a smaller kernel or fewer channels",
-            self.config.ibuf,
-            rows * width * s.pixel(),
+            self.input_room(),
+            rows * width * s.buffer_pixel,
             s.cin
         ))
     }
@@ -250,12 +266,27 @@ impl Chooser<'_> {
     /// Sizes of chunks of filter groups, and whether to store them together.
     fn chunks(&self, sliced: bool, words: i64) -> BTreeSet<(i64, bool)> {
         let s = self.shape;
-        let slots = if sliced { 0 } else { words / s.words() };
+        let slots = if sliced { 0 } else { self.slots(words) };
         let all = s.filters();
         let sizes = [all, slots, slots - 1, slots / 2, 1].map(|n| n.clamp(1, all));
         let aligned = s.groups == 1 || s.group_cout % i64::from(self.config.lanes) == 0;
         let joint = move |n: i64| if n > 1 && aligned { vec![false, true] } else { vec![false] };
+        // The second operands of a chunk lie side by side.
+        let sizes = if s.places.second.is_some() && !aligned { [1; 5] } else { sizes };
         sizes.into_iter().flat_map(|n| joint(n).into_iter().map(move |j| (n, j))).collect()
+    }
+
+    /// Filter groups that the weight buffer holds.
+    fn slots(&self, words: i64) -> i64 {
+        words.checked_div(self.shape.words()).unwrap_or(self.shape.filters())
+    }
+
+    /// Bytes of the input buffer for rows on their way.
+    fn input_room(&self) -> i64 {
+        match self.shape.places.input {
+            Place::Memory { room, .. } => room,
+            Place::Chip { .. } => i64::MAX / 2,
+        }
     }
 
     /// Bytes of an output pixel in the output buffer.
@@ -265,17 +296,22 @@ impl Chooser<'_> {
 
     fn bands(&self, strip: i64, chunk: i64, joint: bool, sliced: bool, words: i64) -> Vec<Tiling> {
         let s = self.shape;
-        let (ibuf, obuf) = (i64::from(self.config.ibuf), i64::from(self.config.obuf));
         let (row_pitch, lead) = self.row_pitch(strip);
         let out_pitch = self.out_pitch(chunk, joint);
-        let capacity = ibuf / row_pitch;
+        let capacity = self.input_room() / row_pitch;
         let all_rows = s.images * s.h;
         let resident = strip == s.out_w && capacity >= all_rows;
         let ring_rows = if resident { all_rows } else { self.aligned_ring(capacity, row_pitch) };
         let reach = (s.kh - 1) * s.dh + 1;
         let most_rows = |rows: i64, per: i64| if rows < reach { 0 } else { (rows - reach) / per + 1 };
         let by_ring = if ring_rows >= s.h { s.out_h } else { most_rows(ring_rows, s.sh) };
-        let by_obuf = obuf / (strip * out_pitch);
+        let by_room = |place: Option<Place>, pitch: i64| match place {
+            Some(Place::Memory { room, .. }) => room / (strip * pitch),
+            _ => i64::MAX / 4,
+        };
+        // Second operands of a whole chunk are loaded together.
+        let by_obuf = by_room(Some(s.places.output), out_pitch)
+            .min(by_room(s.places.second, self.out_pitch(chunk, true)));
         let limit = by_ring.min(by_obuf).min(s.out_h).min(MAX_COUNT);
         if limit < 1 || row_pitch > MAX_PITCH || out_pitch > MAX_PITCH {
             return Vec::new();
@@ -292,7 +328,7 @@ impl Chooser<'_> {
             let near = (1..=40).chain(tops.into_iter().flat_map(|h| (h - 4).max(1)..=h));
             near.chain(tops).chain(whole).chain(balanced).filter(|h| (1..=limit).contains(h)).collect()
         };
-        let slots = if sliced { 0 } else { words / s.words() };
+        let slots = if sliced { 0 } else { self.slots(words) };
         let tiling = |band| Tiling {
             strip,
             band,
@@ -313,15 +349,21 @@ impl Chooser<'_> {
     /// are aligned to each other, if that wastes little.
     fn row_pitch(&self, strip: i64) -> (i64, i64) {
         let s = self.shape;
+        if let Place::Chip { pixel, pad, .. } = s.places.input {
+            return ((s.w + pad) * pixel, 0);
+        }
         let windows =
             (0..s.out_w).step_by(strip as usize).map(|x| Window::new(s, x, (x + strip).min(s.out_w)));
         let (width, left) = windows.fold((0, 0), |(w, l), n| (n.width().max(w), n.left.max(l)));
-        let dense = width * s.pixel();
+        let dense = width * s.buffer_pixel;
+        if !s.dense() {
+            return (dense, 0);
+        }
         let unit = i64::from(WORD) * s.operand;
-        let lead = round_up(left * s.pixel(), unit) - left * s.pixel();
+        let lead = round_up(left * s.buffer_pixel, unit) - left * s.buffer_pixel;
         let aligned = lead + dense;
         let aligned = aligned + (s.row_pitch - aligned).rem_euclid(unit);
-        let fits = aligned * s.images * s.h <= i64::from(self.config.ibuf);
+        let fits = aligned * s.images * s.h <= self.input_room();
         if fits || aligned - dense <= dense / 8 { (aligned, lead) } else { (dense, 0) }
     }
 
@@ -343,31 +385,45 @@ impl Chooser<'_> {
 
         let (row0, row1) = s.input_rows(0, s.out_h);
         let columns: i64 = self.strips(t).map(|(x0, x1)| Window::new(s, x0, x1).columns).sum();
-        let once = s.images * (row1 - row0) * columns * s.pixel();
+        let streamed = |place: Option<Place>| i64::from(place.is_some_and(|p| !p.on_chip()));
+        let once = s.images * (row1 - row0) * columns * s.pixel() * streamed(Some(s.places.input));
         let inputs = if t.resident { once } else { once * passes };
         let end = s.filter(filters);
         let again = |fits: bool| if fits || blocks == 1 { 1 } else { blocks };
         let weights = end.weights * again(!t.sliced && t.chunk <= t.slots);
         let param_words = i64::from(self.config.pbuf_words()).min(MAX_COUNT);
         let params_fit =
-            end.params <= param_words || t.chunk * i64::from(self.config.chunks()) <= param_words;
-        let params = end.params * i64::from(self.config.pbuf_stride()) * again(params_fit);
-        let outputs = s.images * s.out_h * s.out_w * s.out_pixel();
-        let bytes = inputs + weights + params + outputs;
+            s.param_words() <= param_words || t.chunk * i64::from(self.config.chunks()) <= param_words;
+        let params = s.param_words() * i64::from(self.config.pbuf_stride()) * again(params_fit);
+        let elements = s.images * s.out_h * s.out_w * s.cout * s.operand;
+        let outputs = elements * streamed(Some(s.places.output));
+        let seconds = elements * streamed(s.places.second);
+        let bytes = inputs + weights + params + seconds + outputs;
 
         let pixels = s.images * s.out_h * s.out_w;
-        let contiguous = t.joint && t.chunk == filters || filters == 1;
-        let store = outputs / bus
-            + if contiguous { blocks * t.band * RUN_CYCLES } else { pixels * passes * RUN_CYCLES };
-        let store = if contiguous || t.joint { store } else { outputs / bus + pixels * filters * RUN_CYCLES };
-        let load = (inputs + weights + params) / bus;
+        let contiguous = (t.joint && t.chunk == filters || filters == 1) && s.out_pixel == s.cout * s.operand;
+        // Runs of contiguous bytes: of a block, of its rows, or of its pixels.
+        let runs = match (contiguous, strips) {
+            (true, 1) => blocks,
+            (true, _) => blocks * t.band,
+            _ => pixels * passes,
+        };
+        let store = outputs / bus + if outputs == 0 { 0 } else { runs * RUN_CYCLES };
+        let store = if contiguous || t.joint || outputs == 0 {
+            store
+        } else {
+            outputs / bus + pixels * filters * RUN_CYCLES
+        };
+        let load = (inputs + weights + params + seconds) / bus;
         let code = (jobs * 8 + blocks * 4) * spec::isa::INSTRUCTION_BYTES as i64 / bus;
         let compute = self.compute(t) * filters * s.images;
 
         let region = t.band * t.strip * self.out_pitch(t.chunk, t.joint);
         let reach = (s.kh - 1) * s.dh + 1;
         let mut exposed = 0;
-        if 2 * region > i64::from(self.config.obuf) {
+        if let Place::Memory { room, .. } = s.places.output
+            && 2 * region > room
+        {
             exposed += store;
         }
         if !t.resident && (2 * t.band - 1) * s.sh + reach > t.ring_rows {
@@ -375,7 +431,7 @@ impl Chooser<'_> {
         }
         if !t.sliced && t.slots < 2 && filters > 1 && (s.rows.len() == 1 || bands > 1) {
             let overlap = (2 * s.words() - t.weight_words).max(0);
-            exposed += weights / bus * overlap / s.words();
+            exposed += weights / bus * overlap / s.words().max(1);
         }
         let tail = store * if t.joint { 1 } else { t.chunk } / (blocks * filters).max(1);
         // A block's first tile waits for the array, its last one for the drain.
@@ -414,14 +470,13 @@ impl Chooser<'_> {
     }
 
     fn block(&mut self, block: Area) -> i64 {
-        let rows = i64::from(self.config.rows);
         let mut cycles = 0;
         for (ky, area) in self.cutter.row_classes(block) {
             let cutter = self.cutter;
-            cycles += *self.memo.entry((ky.1 - ky.0, area.x0, area.x1, area.height())).or_insert_with(|| {
-                let cost = |c: &Chain| div_ceil(c.pixels(), rows) * c.tile_cycles;
-                cutter.cut_class(ky, area).iter().map(cost).sum()
-            });
+            cycles += *self
+                .memo
+                .entry((ky.1 - ky.0, area.x0, area.x1, area.height()))
+                .or_insert_with(|| cutter.cut_class(ky, area).iter().map(|c| cutter.cycles(c)).sum());
         }
         cycles
     }

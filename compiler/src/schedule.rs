@@ -8,13 +8,15 @@ use spec::isa;
 
 use crate::cut::{Area, Chain, Cutter, words_of};
 use crate::layout::Addresses;
-use crate::order::{Buffer, Op, Touch};
+use crate::order::{self, Op, Touch};
 use crate::plan::{MAX_COUNT, MAX_PITCH, Plan, SLICE_WORDS, SLICES, Tiling, Window, out_pitch};
-use crate::shape::{FilterGroup, Shape, div_ceil};
+use crate::shape::{FilterGroup, Kernel, Place, Shape, div_ceil, round_up};
 use crate::{CompileError, MAX_SEGMENT};
 
 /// Operations beyond which a program is refused.
 const MAX_OPS: usize = 1 << 22;
+/// Cycles in which a new step waits for the array and the drain, about.
+const BARRIER: i64 = 60;
 /// Largest value of a 24-bit field.
 const MAX_STEP: i64 = (1 << 24) - 1;
 
@@ -28,7 +30,7 @@ struct Slice {
 
 /// Where a filter group's weights are in the weight buffer: the word of its tap number `first`.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct Weights {
     word: i64,
     first: i64,
 }
@@ -40,8 +42,11 @@ struct Job<'a> {
     filter: FilterGroup,
     index: i64,
     classes: &'a [(Area, Vec<Chain>)],
-    /// Output buffer address of the block's first pixel and this group's first channel, and bytes of a pixel.
-    out: (i64, i64),
+    /// Offset of the block's first pixel and this group's first channel among the outputs, and bytes between rows and
+    /// between pixels.
+    out: (i64, i64, i64),
+    /// The first filter group of its chunk.
+    chunk: i64,
     /// Inputs and weights arrive while it computes.
     lazy: bool,
     /// The first tile follows its weights slice by slice.
@@ -57,67 +62,197 @@ struct Slot {
     loaded: Vec<(i64, i64)>,
 }
 
+/// What a step sets before it computes.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Number formats, kernel and layer number; the ring is filled in.
+    pub quant: isa::Quant,
+    /// What happens to a second operand, and whether a table follows.
+    pub post: Option<isa::Post>,
+    /// The table.
+    pub table: Option<Box<[u8; 256]>>,
+    /// The second operand is one pixel, the same for all.
+    pub broadcast: bool,
+    /// Writes padding of the outputs, before the first of them.
+    pub fills: Vec<Op>,
+}
+
+/// What one step after the other adds to: the operations, and which parts of the buffers were used last, so that the
+/// next step starts in others and can be loaded ahead.
+#[derive(Default)]
+pub struct Schedule {
+    /// Operations in reading order.
+    pub ops: Vec<Op>,
+    /// Ends of the rows loaded last, by activation buffer.
+    rows: [i64; 3],
+    /// Ends of the outputs or second operands placed last, by activation buffer.
+    regions: [i64; 3],
+    weights: i64,
+    params: i64,
+}
+
+impl Schedule {
+    /// Adds an operation.
+    pub fn push(
+        &mut self,
+        instruction: impl Into<isa::Instruction>,
+        touches: Vec<Touch>,
+        cycles: i64,
+    ) -> Result<(), CompileError> {
+        if self.ops.len() >= MAX_OPS {
+            return Err(CompileError::new(format!(
+                "program of more than {MAX_OPS} instructions: use larger buffers or a smaller layer"
+            )));
+        }
+        self.ops.push(Op { instruction: instruction.into(), touches, cycles });
+        Ok(())
+    }
+
+    /// `bytes` of a buffer's first `room`, after those taken last.
+    fn region(&mut self, buffer: u32, room: i64, bytes: i64) -> i64 {
+        let end = &mut self.regions[buffer as usize];
+        if *end + bytes > room {
+            *end = 0;
+        }
+        *end += bytes;
+        *end - bytes
+    }
+}
+
 struct Scheduler<'a> {
     shape: &'a Shape,
     tiling: Tiling,
     plan: &'a Plan,
     addresses: Addresses,
-    ops: Vec<Op>,
-    /// Ring position of row 0 of the current stream of rows.
+    broadcast: bool,
+    fills: Vec<Op>,
+    schedule: &'a mut Schedule,
+    /// Nothing comes before this step, or after it.
+    first: bool,
+    last: bool,
+    /// Ring position of the step's first row, and of row 0 of the current stream of rows.
+    ring_start: i64,
     row_base: i64,
     /// One past the last row loaded of each stream: of each image, or only of the current one.
     loaded: HashMap<i64, i64>,
     next_row: i64,
     window: Window,
-    strip_first: i64,
     slots: Vec<Slot>,
     next_slot: usize,
     slice: i64,
     params: Vec<Option<i64>>,
+    params_base: i64,
     next_params: usize,
     params_loaded: i64,
-    next_out: i64,
+    /// Region of the second operands of the current block and chunk of filter groups, and the rows that are there.
+    second: i64,
+    second_rows: Vec<(i64, i64)>,
+    jobs: i64,
 }
 
 /// All operations of a plan.
-pub fn schedule(plan: &Plan, addresses: Addresses, quant: isa::Quant) -> Result<Vec<Op>, CompileError> {
+pub fn schedule(plan: &Plan, addresses: Addresses, setup: Setup) -> Result<Vec<Op>, CompileError> {
+    let mut schedule = Schedule::default();
+    add(&mut schedule, plan, addresses, setup, true)?;
+    Ok(schedule.ops)
+}
+
+/// Adds the operations of a step; after the `last`, nothing follows.
+pub fn add(
+    schedule: &mut Schedule,
+    plan: &Plan,
+    addresses: Addresses,
+    setup: Setup,
+    last: bool,
+) -> Result<(), CompileError> {
     let (shape, config) = (&plan.shape, &plan.config);
     let words = i64::from(config.pbuf_words()).min(MAX_COUNT);
     let param_slots = words / i64::from(config.chunks());
     let tiling = plan.tiling;
+    let first = schedule.ops.is_empty();
+    let ring = match shape.places.input {
+        Place::Memory { .. } => field(tiling.ring_rows * tiling.row_pitch),
+        Place::Chip { buffer, .. } => [config.ibuf, config.obuf, config.rbuf][buffer as usize],
+    };
+    let op = match shape.kernel {
+        Kernel::Dense | Kernel::ByChannel => 0,
+        Kernel::Sum => 1,
+        Kernel::Largest => 2,
+    };
+    let quant = isa::Quant { ring, depth: !shape.dense(), op, ..setup.quant };
+    schedule.push(quant, Vec::new(), if first { 0 } else { BARRIER })?;
+    if let Some(post) = setup.post {
+        schedule.push(post, Vec::new(), 1)?;
+    }
+    for (index, entries) in setup.table.iter().flat_map(|t| t.as_chunks::<16>().0).enumerate() {
+        let [d0, d1, d2, d3] = [0, 4, 8, 12]
+            .map(|i| u32::from_le_bytes([entries[i], entries[i + 1], entries[i + 2], entries[i + 3]]));
+        schedule.push(isa::Table { index: index as u32, d0, d1, d2, d3 }, Vec::new(), 1)?;
+    }
+    let row = div_ceil(schedule.rows[shape.places.input.buffer() as usize], tiling.row_pitch);
+    let ring_start = if shape.places.input.on_chip() { 0 } else { row.rem_euclid(tiling.ring_rows) };
+    let total = shape.param_words();
+    let params_base = if schedule.params + total <= words { schedule.params } else { 0 };
+    if total <= words {
+        schedule.params = params_base + total;
+    }
     let mut scheduler = Scheduler {
         shape,
         tiling,
         plan,
         addresses,
-        ops: Vec::new(),
+        broadcast: setup.broadcast,
+        fills: setup.fills,
+        slots: places(plan, schedule.weights)
+            .into_iter()
+            .map(|word| Slot { word, ..Slot::default() })
+            .collect(),
+        schedule,
+        first,
+        last,
+        ring_start,
         row_base: 0,
         loaded: HashMap::new(),
-        next_row: 0,
+        next_row: ring_start,
         window: Window::new(shape, 0, shape.out_w),
-        strip_first: 0,
-        slots: places(plan).into_iter().map(|word| Slot { word, ..Slot::default() }).collect(),
         next_slot: 0,
         slice: 0,
         params: vec![None; param_slots as usize],
+        params_base,
         next_params: 0,
         params_loaded: 0,
-        next_out: 0,
+        second: 0,
+        second_rows: Vec::new(),
+        jobs: 0,
     };
-    let ring = field(tiling.ring_rows * tiling.row_pitch);
-    scheduler.push(isa::Quant { ring, ..quant }, Vec::new(), 0)?;
     scheduler.run()?;
-    Ok(scheduler.ops)
+    let end = scheduler.next_row.rem_euclid(tiling.ring_rows) * tiling.row_pitch;
+    let used = scheduler.slots.get(scheduler.next_slot.wrapping_sub(1)).or(scheduler.slots.last());
+    let weights = used.map_or(0, |slot| slot.word + shape.words());
+    if !shape.places.input.on_chip() {
+        scheduler.schedule.rows[shape.places.input.buffer() as usize] = end;
+    }
+    if shape.words() > 0 {
+        scheduler.schedule.weights = weights;
+    }
+    Ok(())
 }
 
-/// First words of the slots of the weight buffer. Where two filter groups almost fit, they overlap: the next group's
-/// weights are loaded but for those that the current one still needs.
-fn places(plan: &Plan) -> Vec<i64> {
-    let words = plan.shape.words();
-    match (plan.tiling.slots, plan.shape.filters()) {
-        (1, 2..) => vec![0, plan.tiling.weight_words - words],
-        (slots, filters) => (0..slots.min(filters)).map(|i| i * words).collect(),
+/// First words of the slots of the weight buffer, from `start` on and round. Where two filter groups almost fit, they
+/// overlap: the next group's weights are loaded but for those that the current one still needs.
+fn places(plan: &Plan, start: i64) -> Vec<i64> {
+    let (words, capacity) = (plan.shape.words(), plan.tiling.weight_words);
+    let filters = plan.shape.filters();
+    let count = plan.tiling.slots.min(filters);
+    if plan.tiling.slots == 1 && filters > 1 {
+        return vec![0, capacity - words];
     }
+    let upwards = (0..count).map(|i| start + i * words).take_while(|at| at + words <= capacity);
+    let round = (0..count).map(|i| i * words).take_while(|at| at + words <= start);
+    let around: Vec<i64> = upwards.chain(round).take(count as usize).collect();
+    // What must all be there has no room for a gap.
+    let needed = if plan.tiling.chunk <= plan.tiling.slots { plan.tiling.chunk.max(2) } else { 2 };
+    if around.len() as i64 >= needed.min(count) { around } else { (0..count).map(|i| i * words).collect() }
 }
 
 impl Scheduler<'_> {
@@ -127,14 +262,7 @@ impl Scheduler<'_> {
         touches: Vec<Touch>,
         cycles: i64,
     ) -> Result<(), CompileError> {
-        if self.ops.len() >= MAX_OPS {
-            return Err(CompileError::new(format!(
-                "program of more than {MAX_OPS} instructions for `{}`: use larger buffers or a smaller layer",
-                self.plan.layer
-            )));
-        }
-        self.ops.push(Op { instruction: instruction.into(), touches, cycles });
-        Ok(())
+        self.schedule.push(instruction, touches, cycles)
     }
 
     fn bus_cycles(&self, bytes: i64) -> i64 {
@@ -164,9 +292,8 @@ impl Scheduler<'_> {
     fn start_stream(&mut self, image: i64, (x0, x1): (i64, i64)) {
         let (s, t) = (self.shape, self.tiling);
         self.window = Window::new(s, x0, x1);
-        self.strip_first = x0 * s.sw - s.pl;
         if t.resident {
-            self.row_base = image * s.h;
+            self.row_base = self.ring_start + image * s.h;
         } else {
             self.loaded.clear();
             self.row_base = self.next_row - s.input_rows(0, 1).0;
@@ -181,50 +308,57 @@ impl Scheduler<'_> {
         let compute = classes
             .iter()
             .flat_map(|(_, chains)| chains)
-            .map(|c| self.chain_cycles(c, c.pixels()))
+            .map(|c| Cutter::new(s, config).cycles(c))
             .sum::<i64>();
         let mut region = 0;
+        self.start_seconds(block, &chunk);
         let final_block = image == s.images - 1 && block.x1 == s.out_w && block.y1 == s.out_h;
         for index in chunk.clone() {
             let filter = s.filter(index);
-            if index == chunk.start || !t.joint {
-                region = self.reserve(block.pixels() * pitch);
-            }
-            let channel = if t.joint { filter.cout0 - s.filter(chunk.start).cout0 } else { 0 };
+            let (out, row, pitch) = match s.places.output {
+                Place::Memory { buffer, room, .. } => {
+                    if index == chunk.start || !t.joint {
+                        region = self.schedule.region(buffer, room, block.pixels() * pitch);
+                    }
+                    let channel = if t.joint { filter.cout0 - s.filter(chunk.start).cout0 } else { 0 };
+                    (region + channel * s.operand, block.width() * pitch, pitch)
+                }
+                Place::Chip { offset, pixel, pad, .. } => {
+                    let row = (s.out_w + pad) * pixel;
+                    (offset + block.y0 * row + block.x0 * pixel + filter.cout0 * s.operand, row, pixel)
+                }
+            };
             let last = final_block && index == s.filters() - 1;
             let load = self.bus_cycles(s.words() * filter.cols * s.operand);
-            let first = self.ops.len() == 1;
+            let starts = self.jobs == 0 && !s.places.input.on_chip();
+            let first = self.first && self.jobs == 0;
+            self.jobs += 1;
             // Nothing follows that could hide the last reductions behind the loads.
-            let tail =
-                final_block && index + 2 >= s.filters() && self.find(index).is_none() && 2 * load >= compute;
+            let tail = self.last
+                && s.dense()
+                && final_block
+                && index + 2 >= s.filters()
+                && self.find(index).is_none()
+                && 2 * load >= compute;
             let job = Job {
                 image,
                 block,
                 filter,
                 index,
                 classes: &classes,
-                out: (region + channel * s.operand, pitch),
-                lazy: first || tail,
-                sliced: t.sliced || first || tail,
+                out: (out, row, pitch),
+                chunk: chunk.start,
+                lazy: starts || first || tail,
+                sliced: t.sliced || s.dense() && (first || tail),
             };
-            let stored = if t.joint { (index + 1 == chunk.end).then_some(chunk.start) } else { Some(index) };
+            let stored = match (s.places.output.on_chip(), t.joint) {
+                (true, _) => None,
+                (_, true) => (index + 1 == chunk.end).then_some(chunk.start),
+                _ => Some(index),
+            };
             self.job(&job, stored.map(|from| (from, region)), last)?;
         }
         Ok(())
-    }
-
-    /// A place in the output buffer.
-    fn reserve(&mut self, bytes: i64) -> i64 {
-        if self.next_out + bytes > i64::from(self.plan.config.obuf) {
-            self.next_out = 0;
-        }
-        let at = self.next_out;
-        self.next_out += bytes;
-        at
-    }
-
-    fn chain_cycles(&self, chain: &Chain, pixels: i64) -> i64 {
-        div_ceil(pixels, i64::from(self.plan.config.rows)) * chain.tile_cycles
     }
 
     fn job(&mut self, job: &Job<'_>, store: Option<(i64, i64)>, last: bool) -> Result<(), CompileError> {
@@ -379,48 +513,180 @@ impl Scheduler<'_> {
     /// Loads those of the input rows `from..to` that are not there.
     fn load_rows(&mut self, image: i64, (from, to): (i64, i64)) -> Result<(), CompileError> {
         let (s, t) = (self.shape, self.tiling);
+        let Place::Memory { buffer, .. } = s.places.input else { return Ok(()) };
         let stream = if t.resident { image } else { 0 };
         let next = self.loaded.get(&stream).copied().unwrap_or(from);
         let mut row = next.max(from);
         self.loaded.insert(stream, next.max(to));
         self.next_row = self.next_row.max(self.row_base + to);
-        let pixel = s.pixel();
-        let data = self.window.columns * pixel;
+        let (pixel, columns) = (s.pixel(), self.window.columns);
+        let data = columns * pixel;
+        // Pixels that are apart, in memory or in the buffer, are runs or rows of their own.
+        let apart = columns > 1 && s.memory_pixel != pixel;
+        let spread = columns > 1 && s.buffer_pixel != pixel;
+        let whole = s.row_pitch == columns * s.memory_pixel;
         while row < to {
             let slot = (self.row_base + row).rem_euclid(t.ring_rows);
             let mut count = (to - row).min(t.ring_rows - slot).min(MAX_COUNT);
-            if s.row_pitch > MAX_STEP {
+            if apart {
+                count = if whole { count.min(MAX_COUNT / columns).max(1) } else { 1 };
+            } else if s.row_pitch > MAX_STEP {
                 count = 1;
             }
             let contiguous = s.row_pitch == data && count * data <= MAX_STEP;
-            let (run_bytes, runs) = if contiguous { (count * data, 1) } else { (data, count) };
+            let (run_bytes, runs, run_pitch) = match (apart, contiguous) {
+                (true, _) => (pixel, count * columns, s.memory_pixel),
+                (_, true) => (count * data, 1, 0),
+                _ => (data, count, s.row_pitch),
+            };
             // Rows without padding or gaps are one long row.
-            let dense = contiguous && t.row_pitch == data && count * data <= MAX_PITCH;
+            let dense = whole && !spread && t.row_pitch == data && count * data <= MAX_PITCH;
+            if spread && t.row_pitch != columns * s.buffer_pixel {
+                count = 1;
+            }
+            let (runs, run_bytes) = match (apart, contiguous) {
+                (true, _) => (runs.min(count * columns), run_bytes),
+                (_, true) => (1, count * data),
+                _ => (count, run_bytes),
+            };
+            let (row_bytes, dst_pitch) = match (spread, dense) {
+                (true, _) => (pixel, s.buffer_pixel),
+                (_, true) => (count * data, 0),
+                _ => (data, if count > 1 { t.row_pitch } else { 0 }),
+            };
             let dst = slot * t.row_pitch;
+            let first = self.addresses.input
+                + image * s.image_pitch
+                + row * s.row_pitch
+                + self.window.first * s.memory_pixel;
             let load = isa::Load {
                 buffer: 0,
-                src: field(
-                    self.addresses.input
-                        + image * s.image_pitch
-                        + row * s.row_pitch
-                        + self.window.first * pixel,
-                ),
+                src: field(first),
                 run_bytes: field(run_bytes),
                 runs: field(runs),
-                run_pitch: if runs > 1 { field(s.row_pitch) } else { 0 },
-                dst: field(dst + t.lead),
-                dst_pitch: if count > 1 && !dense { field(t.row_pitch) } else { 0 },
-                row_bytes: field(if dense { count * data } else { data }),
-                pad_left: field(self.window.left * pixel),
-                pad_right: field(self.window.right * pixel),
+                run_pitch: if runs > 1 { field(run_pitch) } else { 0 },
+                dst: isa::activation(buffer, field(dst + t.lead)),
+                dst_pitch: field(dst_pitch),
+                row_bytes: field(row_bytes),
+                pad_left: field(self.window.left * s.buffer_pixel),
+                pad_right: field(self.window.right * s.buffer_pixel),
                 fill: self.addresses.fill,
                 ..isa::Load::default()
             };
-            let touch = Touch::new(Buffer::Input, dst, dst + count * t.row_pitch);
-            self.push(load, vec![touch], 3 + self.bus_cycles(count * data))?;
+            let touches = vec![
+                Touch::new(order::Place::Activations(buffer), dst, dst + count * t.row_pitch),
+                Touch::port(order::Place::WritePort(buffer)),
+                Touch::new(
+                    order::Place::Memory,
+                    first,
+                    first + (count - 1) * s.row_pitch + columns * s.memory_pixel,
+                ),
+            ];
+            let pieces = if apart { runs * self.bus_cycles(pixel) } else { self.bus_cycles(count * data) };
+            self.push(load, touches, 3 + pieces)?;
             row += count;
         }
         Ok(())
+    }
+
+    // --- Second operands ---
+
+    /// A block and chunk of filter groups follows.
+    fn start_seconds(&mut self, block: Area, chunk: &std::ops::Range<i64>) {
+        if let Some(Place::Memory { buffer, room, .. }) = self.shape.places.second {
+            let pixels = if self.broadcast { 1 } else { block.pixels() };
+            self.second_rows.clear();
+            self.second = self.schedule.region(buffer, room, pixels * self.second_pitch(chunk.start));
+        }
+    }
+
+    /// Channels of the chunk of filter groups that starts with `first`.
+    fn chunk_channels(&self, first: i64) -> i64 {
+        let end = (first + self.tiling.chunk).min(self.shape.filters());
+        let last = self.shape.filter(end - 1);
+        last.cout0 + last.cols - self.shape.filter(first).cout0
+    }
+
+    /// Bytes between the second operands of pixels on their way.
+    fn second_pitch(&self, first: i64) -> i64 {
+        round_up(self.chunk_channels(first), self.plan.config.lanes.into()) * self.shape.operand
+    }
+
+    /// Loads those of the second operands of rows `y0..y1` of a job's block that are not there.
+    fn load_seconds(&mut self, job: &Job<'_>, (y0, y1): (i64, i64)) -> Result<(), CompileError> {
+        let s = self.shape;
+        let Some(Place::Memory { buffer, pixel, .. }) = s.places.second else { return Ok(()) };
+        let (y0, y1) = if self.broadcast { (0, 1) } else { (y0, y1) };
+        if self.second_rows.iter().any(|&(lo, hi)| lo <= y0 && y1 <= hi) {
+            return Ok(());
+        }
+        self.second_rows = merge(std::mem::take(&mut self.second_rows), (y0, y1));
+        let pitch = self.second_pitch(job.chunk);
+        let bytes = self.chunk_channels(job.chunk) * s.operand;
+        let channel = s.filter(job.chunk).cout0 * s.operand;
+        let block = job.block;
+        let (width, x0, first_row) =
+            if self.broadcast { (1, 0, 0) } else { (block.width(), block.x0, block.y0) };
+        let dense = bytes == pixel && bytes == pitch;
+        let whole = self.broadcast || width == s.out_w;
+        let rows_at_once = match (dense, whole) {
+            (true, true) => (MAX_PITCH / (width * bytes)).max(1),
+            (false, true) => (MAX_COUNT / width).max(1),
+            _ => 1,
+        };
+        let mut y = y0;
+        while y < y1 {
+            let n = rows_at_once.min(y1 - y);
+            let from = self.addresses.second
+                + ((job.image * s.out_h + y) * s.out_w + x0) * if self.broadcast { 0 } else { pixel }
+                + channel;
+            let dst = self.second + (y - first_row) * width * pitch;
+            let (run_bytes, runs) = if dense { (n * width * bytes, 1) } else { (bytes, n * width) };
+            let load = isa::Load {
+                buffer: 0,
+                src: field(from),
+                run_bytes: field(run_bytes),
+                runs: field(runs),
+                run_pitch: if runs > 1 { field(pixel) } else { 0 },
+                dst: isa::activation(buffer, field(dst)),
+                dst_pitch: if dense { 0 } else { field(pitch) },
+                row_bytes: field(run_bytes),
+                ..isa::Load::default()
+            };
+            let touches = vec![
+                Touch::new(order::Place::Activations(buffer), dst, dst + n * width * pitch),
+                Touch::port(order::Place::WritePort(buffer)),
+                Touch::new(order::Place::Memory, from, from + n * width * pixel),
+            ];
+            self.push(load, touches, 3 + runs * self.bus_cycles(run_bytes))?;
+            y += n;
+        }
+        Ok(())
+    }
+
+    /// Address of the second operand of an area's first pixel and a job's first channel, bytes between pixels and rows,
+    /// and what is read.
+    fn second_of(&self, job: &Job<'_>, area: &Area) -> Option<(u32, i64, i64, Touch)> {
+        let s = self.shape;
+        let (buffer, base, pixel, row, channel) = match s.places.second? {
+            Place::Memory { buffer, .. } => {
+                let pitch = self.second_pitch(job.chunk);
+                let row = job.block.width() * pitch;
+                let from = (area.y0 - job.block.y0) * row + (area.x0 - job.block.x0) * pitch;
+                let channel = job.filter.cout0 - s.filter(job.chunk).cout0;
+                (buffer, self.second + if self.broadcast { 0 } else { from }, pitch, row, channel)
+            }
+            Place::Chip { buffer, offset, pixel, pad } => {
+                let row = (s.out_w + pad) * pixel;
+                let from = if self.broadcast { 0 } else { area.y0 * row + area.x0 * pixel };
+                (buffer, offset + from, pixel, row, job.filter.cout0)
+            }
+        };
+        let at = base + channel * s.operand;
+        let (pixel, row) = if self.broadcast { (0, 0) } else { (pixel, row) };
+        let end = at + (area.height() - 1) * row + (area.width() - 1) * pixel + job.filter.cols * s.operand;
+        let touch = Touch::new(order::Place::Activations(buffer), at, end);
+        Some((isa::activation(buffer, field(at)), pixel, row, touch))
     }
 
     fn find(&self, index: i64) -> Option<usize> {
@@ -428,13 +694,16 @@ impl Scheduler<'_> {
     }
 
     /// Loads those of the weights `from..to` of a job's filter group that are not there.
-    fn load_weights(&mut self, job: &Job<'_>, (from, to): (i64, i64)) -> Result<Place, CompileError> {
+    fn load_weights(&mut self, job: &Job<'_>, (from, to): (i64, i64)) -> Result<Weights, CompileError> {
+        if self.shape.taps() == 0 {
+            return Ok(Weights { word: 0, first: 0 });
+        }
         if self.tiling.sliced {
             let size = self.slice_words();
             let word = self.slice % SLICES * size;
             self.slice += 1;
             self.load_taps(&job.filter, (from, to), word)?;
-            return Ok(Place { word, first: from });
+            return Ok(Weights { word, first: from });
         }
         let slot = self.slot(job.index);
         let word = self.slots[slot].word;
@@ -450,7 +719,7 @@ impl Scheduler<'_> {
             self.load_taps(&job.filter, (missing, to), word + missing)?;
         }
         self.slots[slot].loaded = merge(loaded, (from, to));
-        Ok(Place { word, first: 0 })
+        Ok(Weights { word, first: 0 })
     }
 
     /// The slot of a filter group: where it is, or else the next one.
@@ -486,7 +755,7 @@ impl Scheduler<'_> {
             row_bytes: field(row),
             ..isa::Load::default()
         };
-        let touch = Touch::new(Buffer::Weights, word, word + to - from);
+        let touch = Touch::new(order::Place::Weights, word, word + to - from);
         let cycles = self.bus_cycles(bytes).max(to - from);
         self.push(load, vec![touch], 3 + cycles)
     }
@@ -494,6 +763,13 @@ impl Scheduler<'_> {
     /// Loads the parameters of a filter group unless they are there.
     fn load_params(&mut self, index: i64) -> Result<(), CompileError> {
         let s = self.shape;
+        if !s.counts.is_empty() {
+            if self.params_loaded == 0 {
+                self.params_loaded = 1;
+                self.load_param_words(0, s.param_words(), self.params_base)?;
+            }
+            return Ok(());
+        }
         if self.params_fit() {
             if index < self.params_loaded {
                 return Ok(());
@@ -501,7 +777,8 @@ impl Scheduler<'_> {
             // First those that are needed, then all others at once.
             let from = s.filter(self.params_loaded).params;
             self.params_loaded = if self.params_loaded == 0 { index + 1 } else { s.filters() };
-            return self.load_param_words(from, s.filter(self.params_loaded).params, from);
+            let to = s.filter(self.params_loaded).params;
+            return self.load_param_words(from, to, self.params_base + from);
         }
         if self.params.contains(&Some(index)) {
             return Ok(());
@@ -516,7 +793,7 @@ impl Scheduler<'_> {
 
     fn params_fit(&self) -> bool {
         let words = i64::from(self.plan.config.pbuf_words()).min(MAX_COUNT);
-        self.shape.filter(self.shape.filters()).params <= words
+        self.shape.param_words() <= words
     }
 
     fn load_param_words(&mut self, from: i64, to: i64, at: i64) -> Result<(), CompileError> {
@@ -531,15 +808,24 @@ impl Scheduler<'_> {
             row_bytes: field(stride),
             ..isa::Load::default()
         };
-        let touch = Touch::new(Buffer::Params, at, at + to - from);
+        let touch = Touch::new(order::Place::Params, at, at + to - from);
         let cycles = 3 + self.bus_cycles((to - from) * stride);
         self.push(load, vec![touch], cycles)
     }
 
     /// Parameter buffer word of a filter group whose parameters are there.
-    fn params_at(&self, job: &Job<'_>) -> i64 {
+    fn params_at(&self, job: &Job<'_>, chain: &Chain) -> i64 {
+        let s = self.shape;
+        if s.kernel == Kernel::Sum {
+            let taps = (chain.ky.1 - chain.ky.0) * (chain.kx.1 - chain.kx.0);
+            let class = s.counts.iter().position(|n| *n == taps).unwrap_or(0);
+            return self.params_base + class as i64 * s.shared_chunks();
+        }
+        if s.kernel == Kernel::Largest {
+            return self.params_base;
+        }
         if self.params_fit() {
-            return job.filter.params;
+            return self.params_base + job.filter.params;
         }
         let slot = self.params.iter().position(|p| *p == Some(job.index)).unwrap_or(0);
         slot as i64 * i64::from(self.plan.config.chunks())
@@ -552,10 +838,13 @@ impl Scheduler<'_> {
         job: &Job<'_>,
         chain: &Chain,
         slice: &Slice,
-        place: Place,
+        place: Weights,
         (first, last): (bool, bool),
     ) -> Result<(), CompileError> {
         let (s, t) = (self.shape, self.tiling);
+        if !s.dense() {
+            return self.depth(job, chain, place);
+        }
         let (words, word_len, longs) = words_of(slice.c.1 - slice.c.0);
         let (from, _) = self.tap_range(slice);
         let n_kx = if chain.is_empty() || s.merged() { 1 } else { slice.kx.1 - slice.kx.0 };
@@ -567,17 +856,53 @@ impl Scheduler<'_> {
             n_ky: field(n_ky),
             n_kx: field(n_kx),
             ky_pitch: if n_ky > 1 { field(s.dh * t.row_pitch) } else { 0 },
-            kx_pitch: if n_kx > 1 { field(s.dw * s.pixel()) } else { 0 },
+            kx_pitch: if n_kx > 1 { field(s.dw * s.buffer_pixel) } else { 0 },
             words: field(words),
             word_len: field(word_len),
             longs: field(longs),
             w_base: field(place.word + from - place.first),
             w_kx_skip: 0,
             w_ky_skip: if n_ky > 1 { field(s.kw * s.group_cin - segments) } else { 0 },
-            p_base: field(if last { self.params_at(job) } else { 0 }),
+            p_base: field(if last { self.params_at(job, chain) } else { 0 }),
             chunks: field(job.filter.chunks),
         };
         self.push(taps, Vec::new(), 0)
+    }
+
+    /// The reduction by channel of a chain.
+    fn depth(&mut self, job: &Job<'_>, chain: &Chain, place: Weights) -> Result<(), CompileError> {
+        let (s, t) = (self.shape, self.tiling);
+        let columns = chain.kx.1 - chain.kx.0;
+        if chain.is_empty() {
+            return Err(CompileError::new(format!(
+                "`{}` has windows outside its map: use less padding",
+                self.plan.layer
+            )));
+        }
+        // Neighbouring taps of a segment are as far apart as pixels.
+        let (segments, taps) = if s.dw > 1 { (columns, 1) } else { (1, columns) };
+        let phases = taps.min(s.sw);
+        let long = div_ceil(taps, phases);
+        let x0 = chain.areas.iter().map(|a| a.x0).min().unwrap_or(0);
+        let column = x0 * s.sw - s.pl + chain.kx.0 * s.dw;
+        let depth = isa::Depth {
+            n_ky: field(chain.ky.1 - chain.ky.0),
+            n_kx: field(segments),
+            ky_pitch: field(s.dh * t.row_pitch),
+            kx_pitch: field(s.dw * s.buffer_pixel),
+            phases: field(phases),
+            taps: field(long),
+            longs: field(taps - phases * (long - 1)),
+            phase_pitch: field(s.buffer_pixel),
+            w_base: field(place.word + chain.ky.0 * s.kw),
+            p_base: field(self.params_at(job, chain)),
+            chunks: field(job.filter.chunks),
+            stride: field(s.sw),
+            kx_step: field(s.dw),
+            pad: field((-column).max(0)),
+            width: field(s.w - column.max(0)),
+        };
+        self.push(depth, Vec::new(), 0)
     }
 
     fn rects(
@@ -585,62 +910,93 @@ impl Scheduler<'_> {
         job: &Job<'_>,
         chain: &Chain,
         slice: &Slice,
-        place: Place,
+        place: Weights,
         areas: &[Area],
         last: bool,
     ) -> Result<(), CompileError> {
         let (s, t) = (self.shape, self.tiling);
-        let (out, out_pixel) = job.out;
-        let out_row = job.block.width() * out_pixel;
+        let (out, out_row, out_pixel) = job.out;
+        let target = s.places.output.buffer();
+        let source = s.places.input.buffer();
         let (from, to) = self.tap_range(slice);
-        let params = self.params_at(job);
-        let ring = t.ring_rows * t.row_pitch;
+        let params = self.params_at(job, chain);
+        // They wait for what was in their place, so the first weights go ahead of them.
+        self.schedule.ops.append(&mut self.fills);
         for (i, area) in areas.iter().enumerate() {
             if job.lazy {
                 self.load_area_rows(job, chain, area)?;
             }
+            if last {
+                self.load_seconds(job, (area.y0, area.y1))?;
+            }
             let (nx, ny) = (area.width(), area.height());
             let out_base = out + (area.y0 - job.block.y0) * out_row + (area.x0 - job.block.x0) * out_pixel;
-            let mut touches = vec![Touch::new(
-                Buffer::Weights,
-                place.word + from - place.first,
-                place.word + to - place.first,
-            )];
+            let mut touches = vec![
+                Touch::port(order::Place::ReadPort(source)),
+                Touch::port(order::Place::WritePort(target)),
+            ];
+            if s.taps() > 0 {
+                let words = (place.word + from - place.first, place.word + to - place.first);
+                touches.push(Touch::new(order::Place::Weights, words.0, words.1));
+            }
+            let mut second = (0, 0, 0);
             if last {
                 let end = out_base + (ny - 1) * out_row + (nx - 1) * out_pixel + job.filter.cols * s.operand;
-                touches.push(Touch::new(Buffer::Params, params, params + job.filter.chunks));
-                touches.push(Touch::new(Buffer::Output, out_base, end));
-            }
-            let mut in_base = 0;
-            if !chain.is_empty() {
-                let first = area.y0 * s.sh - s.pt + slice.ky.0 * s.dh;
-                let last = (area.y1 - 1) * s.sh - s.pt + (slice.ky.1 - 1) * s.dh;
-                let slot = (self.row_base + first).rem_euclid(t.ring_rows);
-                let column = area.x0 * s.sw - s.pl + slice.kx.0 * s.dw;
-                let offset = column - (self.window.first - self.window.left);
-                in_base = slot * t.row_pitch
-                    + t.lead
-                    + offset * s.pixel()
-                    + (job.filter.cin0 + slice.c.0) * s.operand;
-                let (lo, hi) = (slot * t.row_pitch, (slot + last - first + 1) * t.row_pitch);
-                touches.push(Touch::new(Buffer::Input, lo, hi.min(ring)));
-                if hi > ring {
-                    touches.push(Touch::new(Buffer::Input, 0, hi - ring));
+                touches.push(Touch::new(order::Place::Params, params, params + job.filter.chunks));
+                touches.push(Touch::new(order::Place::Activations(target), out_base, end));
+                if let Some((base, pixel, row, touch)) = self.second_of(job, area) {
+                    second = (base, pixel, row);
+                    touches.push(touch);
+                    touches.push(Touch::port(order::Place::ReadPort(base >> isa::OFFSET_BITS)));
                 }
             }
+            let mut in_base = isa::activation(source, 0);
+            if !chain.is_empty() {
+                let first = area.y0 * s.sh - s.pt + slice.ky.0 * s.dh;
+                let rows = (area.height() - 1) * s.sh + (slice.ky.1 - 1 - slice.ky.0) * s.dh + 1;
+                let column = area.x0 * s.sw - s.pl + slice.kx.0 * s.dw;
+                let channel = (job.filter.cin0 + slice.c.0) * s.operand;
+                let place = order::Place::Activations(source);
+                let (offset, ring) = match s.places.input {
+                    Place::Chip { offset, pixel, .. } => {
+                        let at = offset + first * t.row_pitch;
+                        touches.push(Touch::new(place, at, at + rows * t.row_pitch));
+                        let bytes = [self.plan.config.ibuf, self.plan.config.obuf, self.plan.config.rbuf];
+                        (at + column * pixel, i64::from(bytes[source as usize]))
+                    }
+                    Place::Memory { .. } => {
+                        let ring = t.ring_rows * t.row_pitch;
+                        let slot = (self.row_base + first).rem_euclid(t.ring_rows);
+                        let (lo, hi) = (slot * t.row_pitch, (slot + rows) * t.row_pitch);
+                        touches.push(Touch::new(place, lo, hi.min(ring)));
+                        if hi > ring {
+                            touches.push(Touch::new(place, 0, hi - ring));
+                        }
+                        let columns = column - (self.window.first - self.window.left);
+                        (lo + t.lead + columns * s.buffer_pixel, ring)
+                    }
+                };
+                // By channel, the first tap may lie before the map: then before the ring's start, which is its end.
+                in_base = isa::activation(source, field((offset + channel).rem_euclid(ring)));
+            }
+            let step = |pixels: i64, bytes: i64| if pixels > 1 { field(bytes) } else { 0 };
+            let reads = !chain.is_empty();
             let rect = isa::Rect {
-                chain: i + 1 < areas.len(),
-                in_base: field(in_base),
-                in_x: if nx > 1 && !chain.is_empty() { field(s.sw * s.pixel()) } else { 0 },
-                in_y: if ny > 1 && !chain.is_empty() { field(s.sh * t.row_pitch) } else { 0 },
-                out_base: field(out_base),
-                out_x: if nx > 1 { field(out_pixel) } else { 0 },
-                out_y: if ny > 1 { field(out_row) } else { 0 },
+                chain: s.dense() && i + 1 < areas.len(),
+                in_base,
+                in_x: if reads && (nx > 1 || !s.dense()) { field(s.sw * s.buffer_pixel) } else { 0 },
+                in_y: if reads { step(ny, s.sh * t.row_pitch) } else { 0 },
+                out_base: isa::activation(target, field(out_base)),
+                out_x: step(nx, out_pixel),
+                out_y: step(ny, out_row),
                 nx: field(nx),
                 ny: field(ny),
+                res_base: second.0,
+                res_x: step(nx, second.1),
+                res_y: step(ny, second.2),
                 ..isa::Rect::default()
             };
-            let share = (to - from).min(chain.tile_cycles);
+            let share = if s.dense() { (to - from).min(chain.tile_cycles) } else { chain.tile_cycles };
             let cycles = nx * ny * chain.tile_cycles.min(share.max(1)) / i64::from(self.plan.config.rows);
             self.push(rect, touches, cycles)?;
         }
@@ -658,17 +1014,18 @@ impl Scheduler<'_> {
         region: i64,
     ) -> Result<(), CompileError> {
         let s = self.shape;
-        let (_, pitch) = job.out;
+        let Place::Memory { buffer, .. } = s.places.output else { return Ok(()) };
+        let (.., pitch) = job.out;
         let block = job.block;
         let width = block.width();
         let channel = s.filter(first).cout0;
         let bytes = (job.filter.cout0 + job.filter.cols - channel) * s.operand;
         let whole_rows = width == s.out_w;
-        let dense = bytes == s.out_pixel();
+        let dense = bytes == s.out_pixel;
         // Rows per instruction: all, if they can be described as equal runs.
         let step = match (dense, whole_rows) {
             (true, true) => ((MAX_PITCH / (width * pitch)).max(1)).min(MAX_STEP / (width * bytes)).max(1),
-            (true, false) if s.out_w * s.out_pixel() <= MAX_STEP => MAX_COUNT,
+            (true, false) if s.out_w * s.out_pixel <= MAX_STEP => MAX_COUNT,
             (false, true) => (MAX_COUNT / width).max(1),
             _ => 1,
         };
@@ -678,26 +1035,32 @@ impl Scheduler<'_> {
             let src = region + (y - block.y0) * width * pitch;
             let (run_bytes, runs, run_pitch) = match (dense, whole_rows) {
                 (true, true) => (n * width * bytes, 1, 0),
-                (true, false) => (width * bytes, n, s.out_w * s.out_pixel()),
-                (false, _) => (bytes, n * width, s.out_pixel()),
+                (true, false) => (width * bytes, n, s.out_w * s.out_pixel),
+                (false, _) => (bytes, n * width, s.out_pixel),
             };
             let stream = n * width * bytes;
             let (seg_bytes, seg_pitch) =
                 if bytes == pitch && stream <= MAX_PITCH { (stream, 0) } else { (bytes, pitch) };
             let pixel = (job.image * s.out_h + y) * s.out_w + block.x0;
+            let dst = self.addresses.output + pixel * s.out_pixel + channel * s.operand;
             let store = isa::Store {
-                src: field(src),
+                src: isa::activation(buffer, field(src)),
                 seg_bytes: field(seg_bytes),
                 seg_pitch: field(seg_pitch),
-                dst: field(self.addresses.output + pixel * s.out_pixel() + channel * s.operand),
+                dst: field(dst),
                 run_bytes: field(run_bytes),
                 runs: field(runs),
                 run_pitch: if runs > 1 { field(run_pitch) } else { 0 },
                 ..isa::Store::default()
             };
-            let touch = Touch::new(Buffer::Output, src, src + n * width * pitch);
+            let rows = (n - 1) * s.out_w * s.out_pixel + width * s.out_pixel;
+            let touches = vec![
+                Touch::new(order::Place::Activations(buffer), src, src + n * width * pitch),
+                Touch::port(order::Place::ReadPort(buffer)),
+                Touch::new(order::Place::Memory, dst, dst + rows),
+            ];
             let cycles = runs * self.bus_cycles(run_bytes).max(if runs > 1 { 6 } else { 1 });
-            self.push(store, vec![touch], cycles)?;
+            self.push(store, touches, cycles)?;
             y += n;
         }
         Ok(())

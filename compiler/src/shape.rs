@@ -3,10 +3,106 @@
 //! All quantities are `i64`: positions may be negative (padding), and nothing here can overflow it.
 
 use spec::Config;
+use spec::config::WORD;
 use spec::layer::Layer;
 
 /// Weights of a filter group start at a multiple of this many bytes.
 const WEIGHT_ALIGN: i64 = 64;
+
+/// How outputs come from inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kernel {
+    /// Every output channel from all input channels of its group.
+    Dense,
+    /// Every output channel from the input channel of its own number, by sums of activations times weights.
+    ByChannel,
+    /// The same, by sums of activations.
+    Sum,
+    /// The same, by the largest activation.
+    Largest,
+}
+
+/// Where a step finds or puts a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In memory, `pixel` bytes from pixel to pixel; it passes through the first `room` bytes of a buffer.
+    Memory {
+        /// The activation buffer.
+        buffer: u32,
+        /// Bytes of it.
+        room: i64,
+        /// Bytes between pixels in memory.
+        pixel: i64,
+    },
+    /// In a buffer, all of it, pixels `pixel` bytes apart.
+    Chip {
+        /// The activation buffer.
+        buffer: u32,
+        /// Offset of the first pixel.
+        offset: i64,
+        /// Bytes between pixels.
+        pixel: i64,
+        /// Columns of padding before the first row, between rows, and after the last.
+        pad: i64,
+    },
+}
+
+impl Place {
+    /// The activation buffer.
+    pub fn buffer(&self) -> u32 {
+        match self {
+            Self::Memory { buffer, .. } | Self::Chip { buffer, .. } => *buffer,
+        }
+    }
+
+    /// Whether it is on chip all the time.
+    pub fn on_chip(&self) -> bool {
+        matches!(self, Self::Chip { .. })
+    }
+
+    /// Bytes between pixels: in memory, or else on chip.
+    pub fn pixel(&self) -> i64 {
+        match self {
+            Self::Memory { pixel, .. } | Self::Chip { pixel, .. } => *pixel,
+        }
+    }
+
+    /// Columns of padding between rows on chip.
+    pub fn pad(&self) -> i64 {
+        match self {
+            Self::Memory { .. } => 0,
+            Self::Chip { pad, .. } => *pad,
+        }
+    }
+}
+
+/// The places of a step's tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Places {
+    /// What the array reads.
+    pub input: Place,
+    /// What is added to or multiplied with the outputs.
+    pub second: Option<Place>,
+    /// The outputs.
+    pub output: Place,
+}
+
+impl Places {
+    /// A layer on its own: everything in memory, with all of the input and the output buffer to pass through.
+    pub fn alone(layer: &Layer, config: &Config) -> Self {
+        let operand = i64::from(config.operand_bytes());
+        let place = |buffer, room: u32, channels: u32| Place::Memory {
+            buffer,
+            room: room.into(),
+            pixel: i64::from(channels) * operand,
+        };
+        Self {
+            input: place(0, config.ibuf, layer.cin),
+            second: None,
+            output: place(1, config.obuf, layer.cout),
+        }
+    }
+}
 
 /// Consecutive output positions of one axis that have the same taps inside the map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +147,8 @@ pub struct FilterGroup {
 pub struct Shape {
     /// Operand bytes.
     pub operand: i64,
+    pub kernel: Kernel,
+    pub places: Places,
     pub images: i64,
     pub h: i64,
     pub w: i64,
@@ -74,26 +172,45 @@ pub struct Shape {
     pub group_cout: i64,
     /// Channel groups of the layer that one group here holds, with zero weights between them.
     pub pack: i64,
-    /// Bytes between rows in memory.
+    /// Bytes between input pixels, rows and images in memory.
+    pub memory_pixel: i64,
     pub row_pitch: i64,
-    /// Bytes between input images in memory.
     pub image_pitch: i64,
+    /// Bytes between input pixels in the buffer.
+    pub buffer_pixel: i64,
+    /// Bytes between output pixels in memory.
+    pub out_pixel: i64,
     /// Output rows by their taps.
     pub rows: Vec<Span>,
     /// Output columns by their taps.
     pub columns: Vec<Span>,
+    /// Where outputs share parameters (`Sum`, `Largest`): the numbers of taps that have parameters of their own.
+    pub counts: Vec<i64>,
     array_cols: i64,
     lanes: i64,
 }
 
 impl Shape {
     /// Prepares `layer`, with `pack` channel groups (a divisor of their number) made one.
-    pub fn new(layer: &Layer, config: &Config, pack: i64) -> Self {
+    pub fn new(layer: &Layer, config: &Config, kernel: Kernel, places: Places, pack: i64) -> Self {
         let n = |v: u32| i64::from(v);
         let operand = n(config.operand_bytes());
-        let row = n(layer.w) * n(layer.cin) * operand;
+        let dense = kernel == Kernel::Dense;
+        // By channel, whole words are read.
+        let granule = if !dense && config.depth_channels() > WORD { n(WORD) } else { 1 } * operand;
+        let channels = round_up(n(layer.cin) * operand, granule);
+        let memory_pixel = places.input.pixel();
+        let buffer_pixel = if places.input.on_chip() { memory_pixel } else { channels };
+        let out_pixel = places.output.pixel();
+        let padded = [Some(places.input), places.second, Some(places.output)]
+            .into_iter()
+            .flatten()
+            .any(|p| p.pad() > 0);
+        let row = n(layer.w) * memory_pixel;
         let mut shape = Self {
             operand,
+            kernel,
+            places,
             images: n(layer.batch),
             h: n(layer.h),
             w: n(layer.w),
@@ -113,54 +230,82 @@ impl Shape {
             group_cin: n(layer.group_cin()) * pack,
             group_cout: n(layer.group_cout()) * pack,
             pack,
+            memory_pixel,
             row_pitch: row,
             image_pitch: row * n(layer.h),
+            buffer_pixel,
+            out_pixel,
             rows: Vec::new(),
             columns: Vec::new(),
-            array_cols: n(config.cols),
+            counts: Vec::new(),
+            array_cols: n(if dense { config.cols } else { config.depth_channels() }),
             lanes: n(config.lanes),
         };
-        if shape.kh == 1 && shape.kw == 1 && shape.sh == 1 && shape.sw == 1 {
+        if !dense {
+            // Its channels are the columns of filter groups, not groups of their own.
+            (shape.groups, shape.group_cin, shape.group_cout) = (1, 1, shape.cout);
+        } else if shape.kh == 1 && shape.kw == 1 && shape.sh == 1 && shape.sw == 1 && !padded {
             // Every pixel is alone: one tall image of one column.
             shape.h *= shape.images * shape.w;
             shape.images = 1;
             shape.w = 1;
-            shape.row_pitch = shape.cin * operand;
+            shape.row_pitch = memory_pixel;
             shape.image_pitch = shape.h * shape.row_pitch;
             (shape.out_h, shape.out_w) = (shape.h, 1);
-        } else if shape.kh == 1 {
+        } else if shape.kh == 1 && !places.input.on_chip() {
             // Rows that a stride steps over are never read.
             shape.row_pitch *= shape.sh;
             (shape.h, shape.sh) = (shape.out_h, 1);
         }
         shape.rows = spans(shape.out_h, shape.h, shape.kh, shape.sh, shape.dh, shape.pt);
         shape.columns = spans(shape.out_w, shape.w, shape.kw, shape.sw, shape.dw, shape.pl);
+        if kernel == Kernel::Largest {
+            shape.counts = vec![1];
+        } else if kernel == Kernel::Sum {
+            shape.counts = counts(&shape.rows, &shape.columns);
+        }
         shape
     }
 
-    /// Bytes of a pixel of the input.
+    /// Bytes of an input pixel's channels.
     pub fn pixel(&self) -> i64 {
         self.cin * self.operand
     }
 
-    /// Bytes of a pixel of the output in memory.
-    pub fn out_pixel(&self) -> i64 {
-        self.cout * self.operand
+    /// Whether outputs come from all input channels of their group.
+    pub fn dense(&self) -> bool {
+        self.kernel == Kernel::Dense
     }
 
     /// Weights of one output channel.
     pub fn taps(&self) -> i64 {
-        self.kh * self.kw * self.group_cin
+        match self.kernel {
+            Kernel::Dense | Kernel::ByChannel => self.kh * self.kw * self.group_cin,
+            Kernel::Sum | Kernel::Largest => 0,
+        }
     }
 
     /// Whether some outputs have no tap inside the map. They are computed with one weight of zero.
     pub fn has_empty(&self) -> bool {
-        self.rows.iter().chain(&self.columns).any(Span::is_empty)
+        self.dense() && self.rows.iter().chain(&self.columns).any(Span::is_empty)
     }
 
     /// Weight buffer words of a filter group: its taps, and a zero after them if any output needs it.
     pub fn words(&self) -> i64 {
         self.taps() + i64::from(self.has_empty())
+    }
+
+    /// Parameter words (chunks of lanes) of the layer.
+    pub fn param_words(&self) -> i64 {
+        match self.kernel {
+            Kernel::Dense | Kernel::ByChannel => self.filter(self.filters()).params,
+            Kernel::Sum | Kernel::Largest => self.counts.len() as i64 * self.shared_chunks(),
+        }
+    }
+
+    /// Parameter words of one number of taps, where outputs share parameters.
+    pub fn shared_chunks(&self) -> i64 {
+        self.array_cols / self.lanes
     }
 
     fn filters_per_group(&self) -> i64 {
@@ -189,7 +334,7 @@ impl Shape {
             (per - 1) * full_chunks + div_ceil(last, self.lanes),
         );
         FilterGroup {
-            cin0: group * self.group_cin,
+            cin0: if self.dense() { group * self.group_cin } else { part * self.array_cols },
             cout0: group * self.group_cout + part * self.array_cols,
             cols,
             weights: group * group_bytes + part * full,
@@ -208,8 +353,27 @@ impl Shape {
 
     /// Whether a segment of taps runs over neighbouring kernel columns.
     pub fn merged(&self) -> bool {
-        self.dw == 1 && self.groups == 1 && self.kw * self.group_cin <= crate::MAX_SEGMENT
+        self.dw == 1
+            && self.groups == 1
+            && self.buffer_pixel == self.pixel()
+            && self.kw * self.group_cin <= crate::MAX_SEGMENT
     }
+}
+
+/// The different numbers of taps that the windows of a layer have inside the map, sorted.
+pub fn tap_counts(layer: &Layer) -> Vec<i64> {
+    let n = |v: u32| i64::from(v);
+    let l = layer;
+    counts(
+        &spans(n(l.out_h()), n(l.h), n(l.kh), n(l.sh), n(l.dh), n(l.pt)),
+        &spans(n(l.out_w()), n(l.w), n(l.kw), n(l.sw), n(l.dw), n(l.pl)),
+    )
+}
+
+fn counts(rows: &[Span], columns: &[Span]) -> Vec<i64> {
+    let taps = |s: &Span| s.k1 - s.k0;
+    let counts = rows.iter().flat_map(|r| columns.iter().map(move |c| taps(r) * taps(c)));
+    counts.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
 }
 
 fn spans(out: i64, size: i64, kernel: i64, stride: i64, dilation: i64, pad: i64) -> Vec<Span> {

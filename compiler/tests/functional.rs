@@ -1,9 +1,7 @@
 //! Programs of random layers on random configs, executed on byte arrays in every order that their tokens allow, must
 //! compute what the reference computes.
 
-mod machine;
-
-use machine::Order;
+use reference::machine::{self, Order};
 use spec::config::{ConfigSpec, Size};
 use spec::layer::{Layer, LayerData, LayerSpec};
 use spec::rng::{in_range, splitmix64};

@@ -2,8 +2,8 @@
 //! operands into the array, and the drain.
 
 use crate::{NEVER, Queue, Shared, Time};
-use spec::isa::{Instruction, Rect, Taps};
-use spec::{Config, Counters, Status, config, timing};
+use spec::isa::{Depth, Instruction, Rect, Taps};
+use spec::{Config, Counters, Mark, Status, config, timing};
 
 #[derive(Clone, Copy)]
 enum Idle {
@@ -17,9 +17,10 @@ enum Idle {
 pub(crate) struct Compute {
     pub queue: Queue<Instruction>,
     rows: u32,
-    gap: Time,
-    drain_start: Time,
-    taps: Tile,
+    /// The reductions are by channel.
+    depth: bool,
+    reduction: Reduction,
+    drain_end: Time,
     /// Pixels listed for the tile being filled.
     filled: u32,
     /// Earliest cycle of the lister's next step.
@@ -35,8 +36,20 @@ pub(crate) struct Compute {
     push_next: bool,
 }
 
-/// The timing of one tile's reduction.
+/// What determines the time of a tile's reduction.
 #[derive(Clone, Copy, Default)]
+struct Reduction {
+    /// Segments of the kernel.
+    segments: Time,
+    /// Turns of a segment: words or, by channel, phases; the long ones and the others, which are one shorter.
+    longs: Time,
+    shorts: Time,
+    /// Operands or, by channel, taps of a long turn.
+    length: Time,
+    chunks: Time,
+}
+
+/// The timing of one tile's reduction.
 struct Tile {
     /// Cycles, if nothing stalls.
     cycles: Time,
@@ -49,19 +62,38 @@ struct Tile {
     drain: Time,
 }
 
-impl Tile {
-    fn new(taps: &Taps, config: &Config) -> Self {
-        let segments = Time::from(taps.n_ky) * Time::from(taps.n_kx);
-        let (n, longs) = (Time::from(taps.word_len), Time::from(taps.longs));
-        let shorts = Time::from(taps.words) - longs;
-        let rows = Time::from(config.rows);
-        let last_operands = if shorts > 0 { n - 1 } else { n };
+impl Reduction {
+    fn taps(i: &Taps) -> Self {
         Self {
-            cycles: segments * (longs * n.max(rows) + shorts * rows.max(n.saturating_sub(1))),
-            operands: segments * (longs * n + shorts * n.saturating_sub(1)),
-            last_cycles: last_operands.max(rows),
+            segments: Time::from(i.n_ky) * Time::from(i.n_kx),
+            longs: i.longs.into(),
+            shorts: (i.words - i.longs).into(),
+            length: i.word_len.into(),
+            chunks: i.chunks.into(),
+        }
+    }
+
+    fn depth(i: &Depth) -> Self {
+        Self {
+            segments: Time::from(i.n_ky) * Time::from(i.n_kx),
+            longs: i.longs.into(),
+            shorts: (i.phases - i.longs).into(),
+            length: i.taps.into(),
+            chunks: i.chunks.into(),
+        }
+    }
+
+    /// A tile of `pixels` pixels in an array of `rows`.
+    fn tile(&self, depth: bool, pixels: Time, rows: Time) -> Tile {
+        let cycles = |operands: Time| if depth { operands + pixels - 1 } else { operands.max(rows) };
+        let short = self.length.saturating_sub(1);
+        let last_operands = if self.shorts > 0 { short } else { self.length };
+        Tile {
+            cycles: self.segments * (self.longs * cycles(self.length) + self.shorts * cycles(short)),
+            operands: self.segments * (self.longs * self.length + self.shorts * short),
+            last_cycles: cycles(last_operands),
             last_operands,
-            drain: Time::from(taps.chunks) * rows,
+            drain: self.chunks * rows,
         }
     }
 }
@@ -71,9 +103,9 @@ impl Compute {
         Self {
             queue: Queue::new(config::QUEUE_DEPTH),
             rows: config.rows,
-            gap: Time::from(timing::tile_gap(config)),
-            drain_start: Time::from(timing::issue_to_drain(config)),
-            taps: Tile::default(),
+            depth: false,
+            reduction: Reduction::default(),
+            drain_end: Time::from(timing::drain_to_write(config)),
             filled: 0,
             lister: 0,
             feeder: 0,
@@ -93,7 +125,9 @@ impl Compute {
         let Some((visible, instruction)) = self.queue.head() else { return NEVER };
         let ready = self.lister.max(visible);
         match instruction {
-            Instruction::Quant(_) => ready.max(self.array_idle()),
+            Instruction::Quant(_) | Instruction::Post(_) | Instruction::Table(_) => {
+                ready.max(self.array_idle())
+            }
             Instruction::Rect(rect) => ready
                 .max(shared.load_to_compute.available(rect.pop_prev))
                 .max(shared.store_to_compute.available(rect.pop_next)),
@@ -110,7 +144,19 @@ impl Compute {
         match instruction {
             Instruction::Taps(taps) => {
                 self.idle(from, t + 1, Idle::Setup, &mut shared.counters);
-                self.taps = Tile::new(&taps, shared.config);
+                self.reduction = Reduction::taps(&taps);
+            }
+            Instruction::Depth(depth) => {
+                self.idle(from, t + 1, Idle::Setup, &mut shared.counters);
+                self.reduction = Reduction::depth(&depth);
+            }
+            Instruction::Quant(quant) => {
+                self.idle(from, t + 1, Idle::Setup, &mut shared.counters);
+                self.depth = quant.depth;
+                if quant.layer != shared.marks.last().map_or(0, |m| m.layer) {
+                    let counters = Counters { cycles: t + 1, ..shared.counters };
+                    shared.marks.push(Mark::new(quant.layer, counters));
+                }
             }
             Instruction::Rect(rect) => {
                 let loaded = shared.load_to_compute.available(rect.pop_prev).max(from);
@@ -128,9 +174,11 @@ impl Compute {
 
     /// Lists a rectangle's pixels; every full tile is fed and drained.
     fn list(&mut self, rect: &Rect, shared: &mut Shared) {
-        let mut left = u64::from(rect.nx) * u64::from(rect.ny);
+        let row = u64::from(rect.nx);
+        let mut left = row * u64::from(rect.ny);
         while left > 0 {
-            let n = left.min(u64::from(self.rows - self.filled));
+            let reach = if self.depth { (left - 1) % row + 1 } else { left };
+            let n = reach.min(u64::from(self.rows - self.filled));
             left -= n;
             self.filled += n as u32;
             let listed = self.lister + n;
@@ -140,7 +188,8 @@ impl Compute {
             }
             self.idle(self.lister, listed, Idle::Setup, &mut shared.counters);
             self.lister = listed;
-            if self.filled == self.rows || (left == 0 && !rect.chain) {
+            let row_over = self.depth && n == reach;
+            if self.filled == self.rows || row_over || (left == 0 && !rect.chain) {
                 self.feed(shared);
             }
         }
@@ -148,13 +197,16 @@ impl Compute {
 
     /// Feeds the listed tile, which the feeder can take from cycle `lister` on.
     fn feed(&mut self, shared: &mut Shared) {
-        let tile = self.taps;
+        let config = shared.config;
+        let tile = self.reduction.tile(self.depth, self.filled.into(), self.rows.into());
+        let gap = Time::from(timing::tile_gap(config, self.depth));
+        let drain_start = Time::from(timing::issue_to_drain(config, self.depth));
         // The cycle in which the feeder takes it is the last of the tile before, or an idle one.
         let start = (self.lister + 1).max(self.feeder);
         self.idle(self.lister, start, Idle::Setup, &mut shared.counters);
         self.lister = start;
         let natural = start + tile.cycles - tile.last_cycles + tile.last_operands - 1;
-        let issued = self.issued.map_or(natural, |t| natural.max(t + self.gap));
+        let issued = self.issued.map_or(natural, |t| natural.max(t + gap));
         let stall = issued - natural;
         self.feeder = start + tile.cycles + stall;
         self.issued = Some(issued);
@@ -163,7 +215,7 @@ impl Compute {
         counters.idle_feed += tile.cycles - tile.operands;
         counters.idle_drain += stall;
 
-        let drained = issued + self.drain_start + tile.drain - 1 + Time::from(timing::DRAIN_TO_WRITE);
+        let drained = issued + drain_start + tile.drain - 1 + self.drain_end;
         self.drained = Some(drained);
         self.filled = 0;
         if std::mem::take(&mut self.push_prev) {

@@ -15,7 +15,7 @@ use compute::Compute;
 use fetch::Fetch;
 use load::{Requester, Writer};
 use memory::Memory;
-use spec::{Config, Counters, MemorySpec, Program, Run, Status, isa::Engine, memory::MemoryError};
+use spec::{Config, Counters, Mark, MemorySpec, Program, Run, Status, isa::Engine, memory::MemoryError};
 use store::Store;
 
 /// A cycle, counted from the start of the run.
@@ -117,6 +117,8 @@ struct Shared<'a> {
     compute_to_load: Tokens,
     compute_to_store: Tokens,
     store_to_compute: Tokens,
+    store_to_load: Tokens,
+    marks: Vec<Mark>,
 }
 
 /// The events, in the order in which those of one cycle are handled.
@@ -145,6 +147,8 @@ pub fn run(config: &Config, program: &Program, memory: &MemorySpec) -> Result<Ru
         compute_to_load: Tokens::default(),
         compute_to_store: Tokens::default(),
         store_to_compute: Tokens::default(),
+        store_to_load: Tokens::default(),
+        marks: Vec::new(),
     };
     let mut fetch = Fetch::new(config, program, &mut shared.fault);
     let mut requester = Requester::new(config);
@@ -177,7 +181,7 @@ pub fn run(config: &Config, program: &Program, memory: &MemorySpec) -> Result<Ru
         if let Some((first, status)) = shared.fault.0
             && first <= t
         {
-            return Ok(stopped(shared.counters, first + 1, status));
+            return Ok(stopped(shared, first + 1, status));
         }
         if t == NEVER {
             break;
@@ -216,14 +220,15 @@ pub fn run(config: &Config, program: &Program, memory: &MemorySpec) -> Result<Ru
     let done =
         fetch.ended() && requester.queue.is_empty() && compute.queue.is_empty() && store.queue.is_empty();
     if !done {
-        return Ok(stopped(shared.counters, last + 1, Status::Deadlock));
+        return Ok(stopped(shared, last + 1, Status::Deadlock));
     }
     compute.finish(last + 1, fetch.ended_from(), &mut shared.counters);
     shared.counters.cycles = last + 1;
-    Ok(Run { status: Status::Ok, counters: shared.counters, output: None })
+    Ok(Run { status: Status::Ok, counters: shared.counters, output: None, marks: shared.marks })
 }
 
 /// A run that an error stopped: its counters are those of the cycle in which the error was seen, or later.
-fn stopped(counters: Counters, cycles: Time, status: Status) -> Run {
-    Run { status, counters: Counters { cycles, ..counters }, output: None }
+fn stopped(shared: Shared, cycles: Time, status: Status) -> Run {
+    let counters = Counters { cycles, ..shared.counters };
+    Run { status, counters, output: None, marks: shared.marks }
 }

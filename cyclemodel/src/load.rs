@@ -73,6 +73,7 @@ impl<'a> Requester<'a> {
             Some((visible, load)) if self.runs.runs == 0 => self
                 .ready
                 .max(visible)
+                .max(shared.store_to_load.available(load.pop_prev))
                 .max(shared.compute_to_load.available(load.pop_next))
                 .max(writer.window.room()),
             _ => NEVER,
@@ -82,6 +83,7 @@ impl<'a> Requester<'a> {
     pub fn pop(&mut self, t: Time, shared: &mut Shared, writer: &mut Writer) {
         let Some((_, load)) = self.queue.head() else { return };
         self.queue.pop(t);
+        shared.store_to_load.pop(load.pop_prev);
         shared.compute_to_load.pop(load.pop_next);
         self.runs = Runs::new(load.src, load.run_bytes, load.runs, load.run_pitch);
         self.ready = if load.runs == 0 { t + 1 } else { t + 2 };
@@ -192,7 +194,7 @@ impl<'a> Writer<'a> {
         self.row = load.dst;
         self.address = load.dst;
         self.stride = match load.buffer {
-            0 => self.config.ibuf_stride(),
+            0 => self.config.abuf_stride(),
             1 => self.config.wbuf_stride(),
             _ => self.config.pbuf_stride(),
         };

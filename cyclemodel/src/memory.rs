@@ -26,6 +26,8 @@ pub(crate) struct Burst {
 pub(crate) struct WriteBurst {
     pub address: u64,
     pub beats: u32,
+    /// Its response is a token for the load engine.
+    pub tells: bool,
 }
 
 pub(crate) struct Memory<'a> {
@@ -189,6 +191,12 @@ impl<'a> Memory<'a> {
             let response = self.spec.next_free(Channel::WriteResponse, response);
             if faulty {
                 shared.fault.raise(response, Status::WriteError);
+            }
+            if burst.tells {
+                shared.store_to_load.push(response);
+                if shared.store_to_load.overflow() {
+                    shared.fault.raise(response, Status::TokenOverflow);
+                }
             }
             self.write_done.push(response);
         }

@@ -3,11 +3,9 @@
 use crate::load::Runs;
 use crate::memory::WriteBurst;
 use crate::{NEVER, Queue, Shared, Time};
-use spec::{Config, Status, config, isa};
+use spec::{Config, Status, config, isa, timing};
 use std::collections::VecDeque;
 
-/// Cycles from the issue of a slot's last output buffer read to the cycle in which the slot can be sent.
-const GATHER_LATENCY: Time = 4;
 /// Burst slots.
 const SLOTS: usize = 2;
 
@@ -84,13 +82,14 @@ impl<'a> Store<'a> {
     /// Gathers one burst, the first piece in cycle `t`.
     pub fn gather(&mut self, t: Time, shared: &mut Shared) {
         let bus = self.config.bus_bytes();
-        let stride = self.config.obuf_stride();
+        let stride = self.config.abuf_stride();
         let start = self.runs.lane(bus);
         let (address, beats, bytes) = self.runs.next(self.config);
         let (mut left, mut lane, mut pieces) = (bytes as u32, start, 0);
-        if (start | self.address) & (bus - 1) == 0 && left < self.seg_left {
-            // All of the burst is in one segment, and every piece is a whole bus word (but the last).
-            pieces = Time::from(left.div_ceil(bus));
+        let unit = bus.min(stride);
+        if (start | self.address) & (unit - 1) == 0 && left < self.seg_left {
+            // All of the burst is in one segment, and every piece is a whole word, the shorter one (but the last).
+            pieces = Time::from(left.div_ceil(unit));
             self.seg_left -= left;
             self.address = self.address.wrapping_add(left) & 0xff_ffff;
             left = 0;
@@ -110,7 +109,10 @@ impl<'a> Store<'a> {
         }
         let last = t + pieces - 1;
         self.gathered += 1;
-        self.pending.push_back((last + GATHER_LATENCY, WriteBurst { address, beats }));
+        self.pending.push_back((
+            last + Time::from(timing::GATHER_LATENCY),
+            WriteBurst { address, beats, tells: self.runs.runs == 0 && self.store.push_next },
+        ));
         if self.runs.runs == 0 {
             self.ready = last + 1;
             if self.store.push_prev {

@@ -10,53 +10,79 @@ pub fn module(config: &Config) -> Module {
     let mut m = Module::new(
         "koch_array",
         "The systolic array. Activations move right, weights move down, sums stay; finished sums shift up to row 0, a \
-         chunk of columns at a time.",
+         chunk of columns at a time. By channel, activations move down as well, and weights at half their speed.",
     );
-    m.note("Latency: two cycles, the row's and the column's number from an operand to its sum.");
+    m.note("Latency: two cycles, the row's and the column's number from an operand to its sum; by channel twice the");
+    m.note("row's number. A finished sum of row 0 is there a cycle later, so that it waits shorter for its drain.");
     m.param("Rows", config.rows).param("Cols", config.cols).param("Lanes", config.lanes);
     m.clocked();
     m.input("valid_i", 1)
         .input("first_i", 1)
         .input("last_i", 1)
+        .input("depth_i", 1)
+        .input("largest_i", 1)
         .input("acts_i", id("Rows") * act)
+        .input("tops_i", id("Cols") * act)
         .input("weights_i", id("Cols") * weight)
         .input("shift_i", 1)
         .input("shift_chunk_i", 8)
         .output("sums_o", id("Cols") * 32);
-    let diagonals = || id("Rows") + "Cols" - 1;
-    m.localparam("Diagonals", diagonals());
-    m.comment("Control of the processing elements on each diagonal: it moves one diagonal a cycle.");
-    for name in ["valid_q", "first_q", "take_q"] {
-        m.logic(name, "Diagonals");
+    m.comment("Control of row 0 in each of the last cycles; a row takes over the one of its number, or of twice that.");
+    m.localparam("Lines", id("Rows") * 2);
+    for name in ["valid", "first", "take"] {
+        m.logic(format!("{name}_line"), "Lines");
     }
     m.logic("shift", id("Cols") / "Lanes");
-    m.comment("What passes down, and up, between the rows.");
+    m.comment("What passes right, down, and up.");
+    m.logic_split("act", id("Rows") * (id("Cols") + 1) * act);
+    m.logic_split("above", (id("Rows") + 1) * "Cols" * act);
     m.logic_split("weight", (id("Rows") + 1) * "Cols" * weight);
     m.logic_split("sum", (id("Rows") + 1) * "Cols" * 32);
+    let act_at = |r: Expr, c: Expr| id("act").part((r * (id("Cols") + 1) + c) * act, act);
+    let above_at = |r: Expr, c: Expr| id("above").part((r * "Cols" + c) * act, act);
     let weight_at = |r: Expr, c: Expr| id("weight").part((r * "Cols" + c) * weight, weight);
     let sum_at = |r: Expr, c: Expr| id("sum").part((r * "Cols" + c) * 32, 32);
     m.blank();
-    let next = |name: &str, e: Expr| set_nb(name, cat([id(name).range(id("Diagonals") - 2, 0), e]));
-    m.ff(
-        ["valid_q", "first_q", "take_q"].map(|n| set_nb(n, rep("Diagonals", lit(1, 0)))),
-        [
-            next("valid_q", id("valid_i")),
-            next("first_q", id("first_i")),
-            next("take_q", id("valid_i").and("last_i")),
-        ],
-    );
+    for (name, e) in
+        [("valid", id("valid_i")), ("first", id("first_i")), ("take", id("valid_i").and("last_i"))]
+    {
+        let (line, past) = (format!("{name}_line"), format!("{name}_past_q"));
+        m.logic(past.clone(), id("Lines") - 1);
+        m.ff(
+            [set_nb(past.clone(), rep(id("Lines") - 1, lit(1, 0)))],
+            [set_nb(past.clone(), id(line.clone()).range(id("Lines") - 2, 0))],
+        );
+        m.assign(line, cat([id(past), e]));
+    }
     m.gen_for("k", 0, id("Cols") / "Lanes", "gen_shift", |b| {
         b.assign(id("shift").at("k"), id("shift_i").and(id("shift_chunk_i").eq_(resize(8, id("k")))));
     });
+    m.assign(id("above").part(0, id("Cols") * act), "tops_i");
     m.assign(id("weight").part(0, id("Cols") * weight), "weights_i");
     m.assign(id("sum").part(id("Rows") * "Cols" * 32, id("Cols") * 32), rep(id("Cols") * 32, lit(1, 0)));
+    m.unused("line", ["valid_line", "first_line", "take_line"].map(|n| id(n).at(id("Lines") - 1)));
     m.assign("sums_o", id("sum").part(0, id("Cols") * 32));
+    m.unused("above", [id("above").part(id("Rows") * "Cols" * act, id("Cols") * act)]);
     m.unused("weight", [id("weight").part(id("Rows") * "Cols" * weight, id("Cols") * weight)]);
     m.gen_for("r", 0, "Rows", "gen_row", |b| {
-        let act_at = |c: Expr| id("act").part(c * act, act);
-        b.logic_split("act", (id("Cols") + 1) * act);
-        b.assign(act_at(num(0)), id("acts_i").part(id("r") * act, act));
-        b.unused("act", [act_at(id("Cols"))]);
+        b.assign(act_at(id("r"), num(0)), id("acts_i").part(id("r") * act, act));
+        b.comment("Control moves right in the row.");
+        for name in ["valid", "first", "take"] {
+            let (q, line) = (format!("{name}_q"), id(format!("{name}_line")));
+            // Row 0 hands its finished sums on a cycle later.
+            let late = || if name == "take" { mux(id("r").eq_(0), num(1), num(0)) } else { num(0) };
+            b.logic(q.clone(), "Cols");
+            b.ff(
+                [set_nb(q.clone(), rep("Cols", lit(1, 0)))],
+                [set_nb(
+                    q.clone(),
+                    cat([
+                        id(q.clone()).range(id("Cols") - 2, 0),
+                        mux("depth_i", line.clone().at(id("r") * 2 + late()), line.at(id("r") + late())),
+                    ]),
+                )],
+            );
+        }
         b.gen_for("c", 0, "Cols", "gen_col", |b| {
             b.inst(
                 "koch_pe",
@@ -65,18 +91,23 @@ pub fn module(config: &Config) -> Module {
                 [
                     ("clk_i", id("clk_i")),
                     ("rst_ni", id("rst_ni")),
-                    ("valid_i", id("valid_q").at(id("r") + "c")),
-                    ("first_i", id("first_q").at(id("r") + "c")),
-                    ("take_i", id("take_q").at(id("r") + "c")),
-                    ("act_i", act_at(id("c"))),
+                    ("valid_i", id("valid_q").at("c")),
+                    ("first_i", id("first_q").at("c")),
+                    ("take_i", id("take_q").at("c")),
+                    ("late_i", id("r").eq_(0)),
+                    ("depth_i", id("depth_i")),
+                    ("largest_i", id("largest_i")),
+                    ("act_i", act_at(id("r"), id("c"))),
+                    ("above_i", above_at(id("r"), id("c"))),
                     ("weight_i", weight_at(id("r"), id("c"))),
                     ("shift_i", id("shift").at(id("c") / "Lanes")),
                     ("chain_i", sum_at(id("r") + 1, id("c"))),
-                    ("act_next_o", act_at(id("c") + 1)),
+                    ("act_next_o", act_at(id("r"), id("c") + 1)),
                     ("weight_next_o", weight_at(id("r") + 1, id("c"))),
                     ("sum_o", sum_at(id("r"), id("c"))),
                 ],
             );
+            b.assign(above_at(id("r") + 1, id("c")), act_at(id("r"), id("c") + 1));
         });
     });
     m

@@ -5,8 +5,8 @@ use spec::isa::form;
 use spec::{Status, config::WORD};
 
 leaf! {
-    /// Looks for fields that an instruction cannot have: counts of zero, and addresses and lengths that are no
-    /// multiple of the operand. Ports are named after the instruction and the field.
+    /// Looks for fields that an instruction cannot have: counts of zero, addresses in no buffer, and addresses and
+    /// lengths that are no multiple of the operand. Ports are named after the instruction and the field.
     Check = "koch_check" (), latency "Combinational.", for config;
     in {
         opcode: Bits<4>,
@@ -23,11 +23,26 @@ leaf! {
         taps_word_len: Bits<5>,
         taps_longs: Bits<12>,
         taps_chunks: Bits<8>,
+        quant_op: Bits<2>,
+        depth_n_ky: Bits<8>,
+        depth_n_kx: Bits<8>,
+        depth_phases: Bits<8>,
+        depth_taps: Bits<8>,
+        depth_longs: Bits<8>,
+        depth_chunks: Bits<8>,
+        depth_stride: Bits<8>,
+        depth_width: Bits<16>,
+        post_op: Bits<2>,
+        post_table: Bit,
+        post_a_scale: Bits<32>,
+        post_b_scale: Bits<32>,
+        post_offset: Bits<32>,
         rect_push_prev: Bit,
         rect_push_next: Bit,
         rect_chain: Bit,
         rect_in_base: Bits<24>,
         rect_out_base: Bits<24>,
+        rect_res_base: Bits<24>,
         rect_nx: Bits<16>,
         rect_ny: Bits<16>,
         store_src: Bits<24>,
@@ -44,14 +59,26 @@ leaf! {
     wire {
         bad: Bit,
         odd: Bits<32>,
+        nowhere: Bit,
+        a_exponent: Bits<9>,
+        b_exponent: Bits<9>,
+        offset_exponent: Bits<8>,
+        bad_a_scale: Bit,
+        bad_b_scale: Bit,
+        bad_offset: Bit,
     }
     const {
         odd_mask: Bits<32> = u64::from(config.operand_bytes() - 1),
         chunks: Bits<8> = u64::from(config.chunks()),
+        depth_chunks_most: Bits<8> = u64::from(config.depth_channels() / config.lanes),
         word: Bits<5> = u64::from(WORD),
         op_load: Bits<4> = u64::from(form("load").opcode),
         op_taps: Bits<4> = u64::from(form("taps").opcode),
+        op_quant: Bits<4> = u64::from(form("quant").opcode),
+        op_depth: Bits<4> = u64::from(form("depth").opcode),
         op_rect: Bits<4> = u64::from(form("rect").opcode),
+        op_post: Bits<4> = u64::from(form("post").opcode),
+        has_post: Bit = config.operand_bits == 8,
         op_store: Bits<4> = u64::from(form("store").opcode),
         bad_field: Bits<4> = Status::BadField as u64,
         misaligned: Bits<4> = Status::Misaligned as u64,
@@ -61,9 +88,20 @@ leaf! {
 impl Logic for Check {
     #[hdl_gen]
     fn update(&mut self) {
+        // Exponents of 2^-64 and 2^63.
+        self.a_exponent.next = self.post_a_scale.val().get_bits::<9>(23);
+        self.bad_a_scale.next = (self.a_exponent.val() < 63) | (self.a_exponent.val() > 190);
+        self.b_exponent.next = self.post_b_scale.val().get_bits::<9>(23);
+        self.bad_b_scale.next = (self.b_exponent.val() < 63) | (self.b_exponent.val() > 190);
+        self.offset_exponent.next = self.post_offset.val().get_bits::<8>(23);
+        self.bad_offset.next = self.post_offset.val().any()
+            & ((self.offset_exponent.val() < 63) | (self.offset_exponent.val() > 190));
         self.bad.next = false;
         self.odd.next = 0.into();
+        // The upper two bits of an activation address are a buffer's number, which is not 3.
+        self.nowhere.next = false;
         if self.opcode.val() == self.op_load.val() {
+            self.nowhere.next = (self.load_buffer.val() == 0) & self.load_dst.val().get_bits::<2>(22).all();
             self.bad.next = (self.load_buffer.val() == 3)
                 | ((self.load_runs.val() != 0)
                     & ((self.load_run_bytes.val() == 0) | (self.load_row_bytes.val() == 0)));
@@ -83,12 +121,35 @@ impl Logic for Check {
                 | ((self.taps_word_len.val() == 1) & (self.taps_longs.val() != self.taps_words.val()))
                 | (self.taps_chunks.val() == 0)
                 | (self.taps_chunks.val() > self.chunks.val());
+        } else if self.opcode.val() == self.op_quant.val() {
+            self.bad.next = self.quant_op.val() == 3;
+        } else if self.opcode.val() == self.op_depth.val() {
+            self.bad.next = (self.depth_n_ky.val() == 0)
+                | (self.depth_n_kx.val() == 0)
+                | (self.depth_phases.val() == 0)
+                | (self.depth_taps.val() == 0)
+                | (self.depth_longs.val() == 0)
+                | (self.depth_longs.val() > self.depth_phases.val())
+                | ((self.depth_taps.val() == 1) & (self.depth_longs.val() != self.depth_phases.val()))
+                | (self.depth_chunks.val() == 0)
+                | (self.depth_chunks.val() > self.depth_chunks_most.val())
+                | (self.depth_stride.val() == 0)
+                | (self.depth_width.val() == 0);
+        } else if self.opcode.val() == self.op_post.val() {
+            self.bad.next = (self.post_op.val() == 3)
+                | (!self.has_post.val() & ((self.post_op.val() != 0) | self.post_table.val()))
+                | ((self.post_op.val() != 0) & (self.bad_a_scale.val() | self.bad_offset.val()))
+                | ((self.post_op.val() == 1) & self.bad_b_scale.val());
         } else if self.opcode.val() == self.op_rect.val() {
+            self.nowhere.next = self.rect_in_base.val().get_bits::<2>(22).all()
+                | self.rect_out_base.val().get_bits::<2>(22).all()
+                | self.rect_res_base.val().get_bits::<2>(22).all();
             self.bad.next = (self.rect_nx.val() == 0)
                 | (self.rect_ny.val() == 0)
                 | (self.rect_chain.val() & (self.rect_push_prev.val() | self.rect_push_next.val()));
             self.odd.next = bit_cast::<32, 24>(self.rect_in_base.val() | self.rect_out_base.val());
         } else if self.opcode.val() == self.op_store.val() {
+            self.nowhere.next = self.store_src.val().get_bits::<2>(22).all();
             self.bad.next = (self.store_seg_bytes.val() == 0)
                 | (self.store_run_bytes.val() == 0)
                 | (self.store_runs.val() == 0);
@@ -99,7 +160,7 @@ impl Logic for Check {
                 | bit_cast::<32, 24>(self.store_run_pitch.val());
         }
         self.fault.next = 0.into();
-        if self.bad.val() {
+        if self.bad.val() | self.nowhere.val() {
             self.fault.next = self.bad_field.val();
         } else if (self.odd.val() & self.odd_mask.val()) != 0 {
             self.fault.next = self.misaligned.val();

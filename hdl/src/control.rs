@@ -4,8 +4,8 @@ use crate::prelude::*;
 use spec::Status;
 
 leaf! {
-    /// Starts and ends a run: busy from the cycle after start until everything is quiet, or until the bus is idle
-    /// after an error. The first error gives the status.
+    /// Starts and ends a run: busy from the cycle after start until everything is quiet, or until the bus and
+    /// the array are idle after an error. The first error gives the status.
     Control = "koch_control" (clock), latency "Busy rises one cycle after start, falls one cycle after quiet.", for config;
     in {
         start: Bit,
@@ -17,8 +17,8 @@ leaf! {
         quiet: Bit,
         /// The program has ended and every queue is empty.
         finished: Bit,
-        /// No burst is outstanding.
-        bus_idle: Bit,
+        /// No burst is outstanding, and no tile is on its way.
+        drained: Bit,
         /// Clear the done bit.
         acknowledge: Bit,
     }
@@ -65,7 +65,7 @@ impl Logic for Control {
         }
         if self.running.q.val() {
             if self.halted.q.val() {
-                if self.bus_idle.val() {
+                if self.drained.val() {
                     self.running.d.next = false;
                     self.finish.d.next = true;
                 }

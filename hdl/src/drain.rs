@@ -1,10 +1,11 @@
 //! `koch_drain`.
 
 use crate::prelude::*;
+use spec::isa::activation;
 
 leaf! {
     /// Shifts a tile's sums out of the array, a chunk of columns at a time and row by row within it, and says where
-    /// in the output buffer they go.
+    /// in an activation buffer they go.
     Drain = "koch_drain" (clock), latency "A tile takes chunks x rows cycles, from the cycle of start on.", for config;
     in {
         clear: Bit,
@@ -16,8 +17,10 @@ leaf! {
         tile_p_base: Bits<16>,
         tile_push_prev: Bit,
         tile_push_next: Bit,
-        /// Output buffer address of the pixel at row.
+        /// Activation address of the outputs of the pixel at row.
         pixel: Bits<24>,
+        /// Activation address of its second operands.
+        second: Bits<24>,
     }
     out {
         /// Shift the chunk, of which row 0 is the output.
@@ -27,6 +30,7 @@ leaf! {
         param_address: Bits<16>,
         write: Bit,
         write_address: Bits<24>,
+        second_address: Bits<24>,
         /// The last step of the tile.
         complete: Bit,
         push_prev: Bit,
@@ -45,6 +49,7 @@ leaf! {
     }
     const {
         last_row: Bits<4> = u64::from(config.rows - 1),
+        offset_mask: Bits<24> = u64::from(activation(1, 0) - 1),
         chunk_bytes: Bits<24> = u64::from(config.chunk_bytes()),
     }
 }
@@ -79,7 +84,10 @@ impl Logic for Drain {
         self.write.next = self.go.val()
             & self.tile_last.val()
             & (bit_cast::<5, 4>(self.at_row.q.val()) < self.tile_rows.val());
-        self.write_address.next = self.pixel.val() + self.offset.q.val();
+        self.write_address.next = (self.pixel.val() & !self.offset_mask.val())
+            | ((self.pixel.val() + self.offset.q.val()) & self.offset_mask.val());
+        self.second_address.next = (self.second.val() & !self.offset_mask.val())
+            | ((self.second.val() + self.offset.q.val()) & self.offset_mask.val());
         self.complete.next = self.over.val();
         self.push_prev.next = self.over.val() & self.tile_push_prev.val();
         self.push_next.next = self.over.val() & self.tile_push_next.val();

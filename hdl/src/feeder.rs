@@ -1,18 +1,23 @@
 //! `koch_feeder`.
 
 use crate::prelude::*;
-use spec::timing;
+use spec::{isa::activation, timing};
 
 leaf! {
     /// Streams the operands of one tile after the other into the array. In a word's turn it reads a word for each row
     /// of the array in successive cycles, so that row r is r cycles behind row 0, while row 0's operands go out one a
-    /// cycle. The next tile follows without a gap; only its last word waits until the sums before it are drained.
+    /// cycle. By channel, a word holds a pixel's channels, and a turn reads the pixels that a phase's taps need, one a
+    /// cycle, while a weight a tap goes out. The next tile follows without a gap; only its last turn waits until the
+    /// sums before it are drained.
     Feeder = "koch_feeder" (clock), latency "A tile's first operand goes out in the cycle after it is taken.", for config;
     in {
         clear: Bit,
         ring: Bits<24>,
+        /// Reduction by channel. Changes only while the array is idle.
+        depth: Bit,
         tile_valid: Bit,
         tile_slot: Bits<2>,
+        tile_rows: Bits<5>,
         tile_first: Bit,
         tile_last: Bit,
         tile_n_ky: Bits<8>,
@@ -20,11 +25,17 @@ leaf! {
         tile_ky_pitch: Bits<24>,
         tile_kx_pitch: Bits<20>,
         tile_words: Bits<12>,
-        tile_word_len: Bits<5>,
+        tile_word_len: Bits<8>,
         tile_longs: Bits<12>,
         tile_w_base: Bits<20>,
         tile_w_kx_skip: Bits<20>,
         tile_w_ky_skip: Bits<20>,
+        tile_phase_pitch: Bits<20>,
+        tile_stride: Bits<8>,
+        tile_kx_step: Bits<8>,
+        tile_width: Bits<16>,
+        tile_in_x: Bits<20>,
+        tile_column: Bits<26>,
         /// Input buffer address of the first tap of the pixel at slot and row.
         pixel: Bits<24>,
         /// The drain of a tile is complete.
@@ -36,6 +47,8 @@ leaf! {
         row: Bits<4>,
         read: Bit,
         read_address: Bits<24>,
+        /// With a read, by channel: the pixel is in the map.
+        inside: Bit,
         operand: Bit,
         /// With an operand: it starts the sums.
         op_first: Bit,
@@ -52,32 +65,43 @@ leaf! {
     reg {
         running: Bit,
         fresh: Bit,
-        phase: Bits<5>,
+        phase: Bits<9>,
         my_slot: Bits<2>,
         first: Bit,
         last: Bit,
+        pixels: Bits<5>,
         n_ky: Bits<8>,
         n_kx: Bits<8>,
         ky_pitch: Bits<24>,
         kx_pitch: Bits<20>,
         words: Bits<12>,
-        word_len: Bits<5>,
+        word_len: Bits<8>,
         longs: Bits<12>,
         w_kx_skip: Bits<20>,
         w_ky_skip: Bits<20>,
+        phase_pitch: Bits<20>,
+        stride: Bits<8>,
+        kx_step: Bits<8>,
+        width: Bits<16>,
+        in_x: Bits<20>,
         word: Bits<12>,
         kx: Bits<8>,
         ky: Bits<8>,
         offset: Bits<24>,
+        word_start: Bits<24>,
         kx_start: Bits<24>,
         ky_start: Bits<24>,
+        column: Bits<26>,
+        word_column: Bits<26>,
+        kx_column: Bits<26>,
+        ky_column: Bits<26>,
         weight: Bits<20>,
         gap: Bits<12>,
         in_flight: Bits<3>,
     }
     wire {
-        length: Bits<5>,
-        period: Bits<5>,
+        length: Bits<9>,
+        period: Bits<9>,
         last_word: Bit,
         last_kx: Bit,
         last_ky: Bit,
@@ -90,13 +114,19 @@ leaf! {
         finish: Bit,
         start: Bit,
         address: Bits<24>,
+        buffer: Bits<24>,
+        next_word: Bits<24>,
         next_kx: Bits<24>,
         next_ky: Bits<24>,
+        next_word_column: Bits<26>,
+        next_kx_column: Bits<26>,
         weight_fed: Bits<20>,
     }
     const {
-        rows: Bits<5> = u64::from(config.rows),
-        gap_reload: Bits<12> = u64::from(timing::tile_gap(config) - 1),
+        rows: Bits<9> = u64::from(config.rows),
+        gap_reload: Bits<12> = u64::from(timing::tile_gap(config, false) - 1),
+        depth_gap_reload: Bits<12> = u64::from(timing::tile_gap(config, true) - 1),
+        offset_mask: Bits<24> = u64::from(activation(1, 0) - 1),
         operand_shift: Bits<1> = u64::from(config.operand_bytes() - 1),
     }
 }
@@ -105,19 +135,55 @@ impl Logic for Feeder {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, running, fresh, phase, my_slot, first, last, n_ky, n_kx, ky_pitch, kx_pitch, words,
-            word_len, longs, w_kx_skip, w_ky_skip, word, kx, ky, offset, kx_start, ky_start, weight, gap,
+            self,
+            clock,
+            running,
+            fresh,
+            phase,
+            my_slot,
+            first,
+            last,
+            pixels,
+            n_ky,
+            n_kx,
+            ky_pitch,
+            kx_pitch,
+            words,
+            word_len,
+            longs,
+            w_kx_skip,
+            w_ky_skip,
+            phase_pitch,
+            stride,
+            kx_step,
+            width,
+            in_x,
+            word,
+            kx,
+            ky,
+            offset,
+            word_start,
+            kx_start,
+            ky_start,
+            column,
+            word_column,
+            kx_column,
+            ky_column,
+            weight,
+            gap,
             in_flight
         );
 
         // The turn of one word: `period` cycles, in the first `rows` of which a row's word is read, and in the first
-        // `length` of which an operand goes out.
-        self.length.next = self.word_len.q.val();
+        // `length` of which an operand goes out. By channel, a pixel is read in each of them.
+        self.length.next = bit_cast::<9, 8>(self.word_len.q.val());
         if self.word.q.val() >= self.longs.q.val() {
-            self.length.next = self.word_len.q.val() - 1;
+            self.length.next = bit_cast::<9, 8>(self.word_len.q.val()) - 1;
         }
         self.period.next = self.rows.val();
-        if self.length.val() > self.rows.val() {
+        if self.depth.val() {
+            self.period.next = self.length.val() + bit_cast::<9, 5>(self.pixels.q.val()) - 1;
+        } else if self.length.val() > self.rows.val() {
             self.period.next = self.length.val();
         }
         self.last_word.next = (self.word.q.val() + 1) == self.words.q.val();
@@ -127,7 +193,7 @@ impl Logic for Feeder {
         self.stall.next = self.running.q.val()
             & self.last_turn.val()
             & (self.phase.q.val() == 0)
-            & (self.gap.q.val() >= bit_cast::<12, 5>(self.length.val()));
+            & (self.gap.q.val() >= bit_cast::<12, 9>(self.length.val()));
         self.go.next = self.running.q.val() & !self.stall.val();
         self.feed.next = self.go.val() & (self.phase.q.val() < self.length.val());
         self.tile_end.next =
@@ -136,11 +202,14 @@ impl Logic for Feeder {
         self.finish.next = self.turn_over.val() & self.last_turn.val();
         self.start.next = self.tile_valid.val() & (!self.running.q.val() | self.finish.val());
 
-        self.address.next = self.pixel.val() + self.offset.q.val();
-        self.read_address.next = self.address.val();
+        // Offsets are modulo their range.
+        self.address.next = (self.pixel.val() + self.offset.q.val()) & self.offset_mask.val();
+        self.buffer.next = self.pixel.val() & !self.offset_mask.val();
+        self.read_address.next = self.buffer.val() | self.address.val();
         if self.address.val() >= self.ring.val() {
-            self.read_address.next = self.address.val() - self.ring.val();
+            self.read_address.next = self.buffer.val() | (self.address.val() - self.ring.val());
         }
+        self.next_word.next = self.word_start.q.val() + bit_cast::<24, 20>(self.phase_pitch.q.val());
         self.next_kx.next = self.kx_start.q.val() + bit_cast::<24, 20>(self.kx_pitch.q.val());
         self.next_ky.next = self.ky_start.q.val() + self.ky_pitch.q.val();
         self.weight_fed.next = self.weight.q.val();
@@ -149,26 +218,47 @@ impl Logic for Feeder {
             self.fresh.d.next = false;
         }
         self.weight.d.next = self.weight_fed.val();
+        // Columns are modulo 2^26: before the map is beyond it.
+        self.next_word_column.next = self.word_column.q.val() + 1;
+        self.next_kx_column.next = self.kx_column.q.val() + bit_cast::<26, 8>(self.kx_step.q.val());
         if self.go.val() {
             self.phase.d.next = self.phase.q.val() + 1;
+        }
+        if self.go.val() & self.depth.val() {
+            self.offset.d.next = self.offset.q.val() + bit_cast::<24, 20>(self.in_x.q.val());
+            self.column.d.next = self.column.q.val() + bit_cast::<26, 8>(self.stride.q.val());
         }
         if self.turn_over.val() {
             self.phase.d.next = 0.into();
             self.word.d.next = self.word.q.val() + 1;
             self.offset.d.next =
-                self.offset.q.val() + (bit_cast::<24, 5>(self.length.val()) << self.operand_shift.val());
+                self.offset.q.val() + (bit_cast::<24, 9>(self.length.val()) << self.operand_shift.val());
+            if self.depth.val() {
+                self.offset.d.next = self.next_word.val();
+            }
+            self.word_start.d.next = self.next_word.val();
+            self.column.d.next = self.next_word_column.val();
+            self.word_column.d.next = self.next_word_column.val();
             if self.last_word.val() {
                 self.word.d.next = 0.into();
                 self.kx.d.next = self.kx.q.val() + 1;
                 self.offset.d.next = self.next_kx.val();
+                self.word_start.d.next = self.next_kx.val();
                 self.kx_start.d.next = self.next_kx.val();
+                self.column.d.next = self.next_kx_column.val();
+                self.word_column.d.next = self.next_kx_column.val();
+                self.kx_column.d.next = self.next_kx_column.val();
                 self.weight.d.next = self.weight_fed.val() + self.w_kx_skip.q.val();
                 if self.last_kx.val() {
                     self.kx.d.next = 0.into();
                     self.ky.d.next = self.ky.q.val() + 1;
                     self.offset.d.next = self.next_ky.val();
+                    self.word_start.d.next = self.next_ky.val();
                     self.kx_start.d.next = self.next_ky.val();
                     self.ky_start.d.next = self.next_ky.val();
+                    self.column.d.next = self.ky_column.q.val();
+                    self.word_column.d.next = self.ky_column.q.val();
+                    self.kx_column.d.next = self.ky_column.q.val();
                     self.weight.d.next = self.weight_fed.val() + self.w_ky_skip.q.val();
                 }
             }
@@ -183,6 +273,7 @@ impl Logic for Feeder {
             self.my_slot.d.next = self.tile_slot.val();
             self.first.d.next = self.tile_first.val();
             self.last.d.next = self.tile_last.val();
+            self.pixels.d.next = self.tile_rows.val();
             self.n_ky.d.next = self.tile_n_ky.val();
             self.n_kx.d.next = self.tile_n_kx.val();
             self.ky_pitch.d.next = self.tile_ky_pitch.val();
@@ -192,12 +283,22 @@ impl Logic for Feeder {
             self.longs.d.next = self.tile_longs.val();
             self.w_kx_skip.d.next = self.tile_w_kx_skip.val();
             self.w_ky_skip.d.next = self.tile_w_ky_skip.val();
+            self.phase_pitch.d.next = self.tile_phase_pitch.val();
+            self.stride.d.next = self.tile_stride.val();
+            self.kx_step.d.next = self.tile_kx_step.val();
+            self.width.d.next = self.tile_width.val();
+            self.in_x.d.next = self.tile_in_x.val();
             self.word.d.next = 0.into();
             self.kx.d.next = 0.into();
             self.ky.d.next = 0.into();
             self.offset.d.next = 0.into();
+            self.word_start.d.next = 0.into();
             self.kx_start.d.next = 0.into();
             self.ky_start.d.next = 0.into();
+            self.column.d.next = self.tile_column.val();
+            self.word_column.d.next = self.tile_column.val();
+            self.kx_column.d.next = self.tile_column.val();
+            self.ky_column.d.next = self.tile_column.val();
             self.weight.d.next = self.tile_w_base.val();
         }
 
@@ -207,6 +308,9 @@ impl Logic for Feeder {
         }
         if self.tile_end.val() {
             self.gap.d.next = self.gap_reload.val();
+            if self.depth.val() {
+                self.gap.d.next = self.depth_gap_reload.val();
+            }
         }
         if self.tile_end.val() & !self.drained.val() {
             self.in_flight.d.next = self.in_flight.q.val() + 1;
@@ -222,8 +326,13 @@ impl Logic for Feeder {
 
         self.take.next = self.start.val();
         self.slot.next = self.my_slot.q.val();
-        self.row.next = bit_cast::<4, 5>(self.phase.q.val());
-        self.read.next = self.go.val() & (self.phase.q.val() < self.rows.val());
+        self.row.next = bit_cast::<4, 9>(self.phase.q.val());
+        self.read.next = self.go.val() & (self.phase.q.val() < bit_cast::<9, 5>(self.pixels.q.val()));
+        if self.depth.val() {
+            self.row.next = 0.into();
+            self.read.next = self.go.val();
+        }
+        self.inside.next = self.column.q.val() < bit_cast::<26, 16>(self.width.q.val());
         self.operand.next = self.feed.val();
         self.op_first.next = self.first.q.val() & self.fresh.q.val();
         self.op_last.next = self.tile_end.val() & self.last.q.val();

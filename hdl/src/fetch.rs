@@ -73,7 +73,10 @@ leaf! {
         op_load: Bits<4> = u64::from(form("load").opcode),
         op_quant: Bits<4> = u64::from(form("quant").opcode),
         op_taps: Bits<4> = u64::from(form("taps").opcode),
+        op_depth: Bits<4> = u64::from(form("depth").opcode),
         op_rect: Bits<4> = u64::from(form("rect").opcode),
+        op_post: Bits<4> = u64::from(form("post").opcode),
+        op_table: Bits<4> = u64::from(form("table").opcode),
         op_store: Bits<4> = u64::from(form("store").opcode),
         op_end: Bits<4> = u64::from(form("end").opcode),
         illegal: Bits<4> = Status::IllegalInstruction as u64,
@@ -113,7 +116,10 @@ impl Logic for Fetch {
         self.is_load.next = self.opcode.val() == self.op_load.val();
         self.is_compute.next = (self.opcode.val() == self.op_quant.val())
             | (self.opcode.val() == self.op_taps.val())
-            | (self.opcode.val() == self.op_rect.val());
+            | (self.opcode.val() == self.op_depth.val())
+            | (self.opcode.val() == self.op_rect.val())
+            | (self.opcode.val() == self.op_post.val())
+            | (self.opcode.val() == self.op_table.val());
         self.is_store.next = self.opcode.val() == self.op_store.val();
         self.is_end.next = self.opcode.val() == self.op_end.val();
         self.full.next = (self.is_load.val() & self.load_full.val())

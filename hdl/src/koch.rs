@@ -1,16 +1,13 @@
 //! `koch`: the top module, and the list of all modules.
 
-use crate::ibuf::clog2_of;
+use crate::abuf::clog2_of;
 use crate::leaf::{self, Leaf};
 use crate::verilog::*;
 use crate::*;
 use spec::isa::{self, Engine, FORMS, INSTRUCTION_BYTES};
 use spec::regs::Counters;
-use spec::timing::{self, DRAIN_TO_WRITE, ISSUE_TO_ARRAY};
-use spec::{Config, config::LOAD_WINDOW, config::QUEUE_DEPTH};
-
-/// Cycles from a read of the input buffer to its word.
-const READ_LATENCY: u32 = 4;
+use spec::timing::{self, ISSUE_TO_ARRAY, READ_LATENCY};
+use spec::{Config, config::LOAD_WINDOW, config::QUEUE_DEPTH, config::WORD};
 
 /// Instances and the nets between them: output `x_o` of instance `u_y` drives net `y_x`.
 struct Wiring {
@@ -131,6 +128,14 @@ fn field_inputs<L: Leaf>(leaf: &L, engine: Engine, word: &str) -> Vec<(&'static 
         .collect()
 }
 
+/// The inputs of `module` that are fields in `word` and named after the form and the field.
+fn form_inputs(module: &Module, word: &str) -> Vec<(String, Expr)> {
+    let named = FORMS.iter().flat_map(|form| {
+        form.fields.iter().map(|f| (format!("{}_{}", form.name, f.name), slice(word, f.lsb, f.width)))
+    });
+    named.filter(|(port, _)| module.find_port(&format!("{port}_i")).is_some()).collect()
+}
+
 /// Reads the named bits of `word` for nothing, so that no tool takes them for a mistake.
 fn unused(b: &mut Body, name: &str, word: &str, width: u32, used: &[(u32, u32)]) {
     let is_used = |bit: u32| used.iter().any(|(lsb, w)| (*lsb..lsb + w).contains(&bit));
@@ -187,6 +192,7 @@ pub fn design(config: &Config) -> Design {
             ("done", net("control_done")),
             ("status", net("control_status")),
             ("counter", net("counters_count")),
+            ("layer", net("counters_layer")),
         ],
     );
     for (port, e) in [
@@ -213,11 +219,11 @@ pub fn design(config: &Config) -> Design {
             ("token_overflow", net("token_overflow")),
             ("quiet", net("quiet")),
             ("finished", net("finished")),
-            ("bus_idle", id("reads_idle") & "sender_idle"),
+            ("drained", id("reads_idle") & "sender_idle" & "feeder_array_idle" & !id("lister_tile_valid")),
             ("acknowledge", net("regs_acknowledge")),
         ],
     );
-    let overflow = ["load_compute", "compute_load", "compute_store", "store_compute"]
+    let overflow = ["load_compute", "compute_load", "compute_store", "store_compute", "store_load"]
         .map(|t| id(format!("{t}_overflow")))
         .into_iter()
         .reduce(|a, b| a | b)
@@ -276,15 +282,8 @@ pub fn design(config: &Config) -> Design {
     );
     unused(&mut w.body, "write_index", "fetch_write_index", 8, &[(0, index_bits)]);
     let check = check::Check::new(config);
-    let mut checked = vec![("opcode".to_owned(), id("buffer_instruction").range(isa::OPCODE.width - 1, 0))];
-    for form in FORMS {
-        for f in form.fields {
-            let port = format!("{}_{}", form.name, f.name);
-            if leaf::module(&check).find_port(&format!("{port}_i")).is_some() {
-                checked.push((port, slice("buffer_instruction", f.lsb, f.width)));
-            }
-        }
-    }
+    let mut checked = form_inputs(&leaf::module(&check), "buffer_instruction");
+    checked.push(("opcode".to_owned(), id("buffer_instruction").range(isa::OPCODE.width - 1, 0)));
     w.leaf(&check, "check", checked.iter().map(|(n, e)| (n.as_str(), e.clone())));
     for (engine, name) in [(Engine::Load, "load"), (Engine::Compute, "compute"), (Engine::Store, "store")] {
         let (_, width) = fields(engine);
@@ -351,7 +350,8 @@ pub fn design(config: &Config) -> Design {
         ("clear", net("control_clear")),
         ("halt", net("control_halt")),
         ("valid", net("load_queue_valid")),
-        ("tokens", net("compute_load_count")),
+        ("store_tokens", net("store_load_count")),
+        ("compute_tokens", net("compute_load_count")),
         ("window_full", net("window_full")),
         ("request_ready", net("reads_load_ready")),
         ("burst_last", net("load_runs_burst_last")),
@@ -449,6 +449,7 @@ pub fn design(config: &Config) -> Design {
             "lister_pop_tokens",
             field(&compute_fields, "compute_queue_data", "pop_next"),
         ),
+        ("store_load", "sender_push", "requester_pop", field(&load_fields, "load_queue_data", "pop_prev")),
     ] {
         w.leaf(
             &tokens::Tokens::new(config),
@@ -461,6 +462,9 @@ pub fn design(config: &Config) -> Design {
     w.body.blank().comment("Compute engine.");
     let lister = lister::Lister::new(config);
     let mut inputs = field_inputs(&lister, Engine::Compute, "compute_queue_data");
+    let lister_module = leaf::module(&lister);
+    let named = form_inputs(&lister_module, "compute_queue_data");
+    inputs.extend(named.iter().map(|(port, e)| (port.as_str(), e.clone())));
     inputs.extend([
         ("clear", net("control_clear")),
         ("halt", net("control_halt")),
@@ -482,6 +486,7 @@ pub fn design(config: &Config) -> Design {
             ("write_index", cat([id("lister_tile_slot"), id("lister_pixel_row")])),
             ("write_in", net("lister_pixel_in")),
             ("write_out", net("lister_pixel_out")),
+            ("write_second", net("lister_pixel_second")),
             ("feed_index", cat([id("feeder_slot"), id("feeder_row")])),
             ("drain_index", cat([id("tile_slot"), id("drain_row")])),
         ],
@@ -498,6 +503,7 @@ pub fn design(config: &Config) -> Design {
         [
             ("clear", net("control_clear")),
             ("ring", net("lister_conf_ring")),
+            ("depth", net("lister_conf_depth")),
             ("pixel", net("table_feed_in")),
             ("drained", net("drained_complete")),
         ]
@@ -532,13 +538,23 @@ pub fn design(config: &Config) -> Design {
     w.body.assign(cat(tile.map(|(n, _, _)| id(n))), "tiles_data");
     w.body.logic("unused_tiles", 1);
     w.body.assign("unused_tiles", cat([id("tiles_valid"), id("tiles_full"), id("window_full")]).parity());
-    w.delay("drain_start", timing::issue_to_drain(config), &[("drain_start", 1, net("feeder_op_end"))]);
+    w.delay(
+        "drain_start",
+        timing::issue_to_drain(config, false),
+        &[("drain_start", 1, net("feeder_op_end"))],
+    );
+    let late = timing::issue_to_drain(config, true) - timing::issue_to_drain(config, false);
+    if late > 0 {
+        w.delay("drain_late", late, &[("drain_late", 1, net("drain_start"))]);
+    } else {
+        w.wire("drain_late", 1, net("drain_start"));
+    }
     w.leaf(
         &drain::Drain::new(config),
         "drain",
         [
             ("clear", net("control_clear")),
-            ("start", net("drain_start")),
+            ("start", mux("lister_conf_depth", net("drain_late"), net("drain_start"))),
             ("tile_last", net("tile_last")),
             ("tile_rows", net("tile_rows")),
             ("tile_chunks", net("tile_chunks")),
@@ -546,17 +562,18 @@ pub fn design(config: &Config) -> Design {
             ("tile_push_prev", net("tile_push_prev")),
             ("tile_push_next", net("tile_push_next")),
             ("pixel", net("table_drain_out")),
+            ("second", net("table_drain_second")),
         ],
     );
     w.delay(
         "drained",
-        DRAIN_TO_WRITE,
+        timing::drain_to_write(config),
         &[
             ("drained_complete", 1, net("drain_complete")),
             ("drained_push_prev", 1, net("drain_push_prev")),
             ("drained_push_next", 1, net("drain_push_next")),
-            ("obuf_write", 1, net("drain_write")),
-            ("obuf_write_address", 24, net("drain_write_address")),
+            ("output_write", 1, net("drain_write")),
+            ("output_address", 24, net("drain_write_address")),
         ],
     );
 
@@ -571,12 +588,24 @@ pub fn design(config: &Config) -> Design {
         ]
         .into_iter()
     };
+    let has_post = operand == 8;
+    let second = [("second", id("second_read")), ("second_address", id("second_address"))];
+    w.add(abuf::module(config));
     w.inst(
-        ibuf::module(config),
-        "ibuf",
+        activations::module(config, has_post),
+        "buffers",
         [],
         &[],
-        aligned(0).chain([("read", net("feeder_read")), ("read_address", net("feeder_read_address"))]),
+        aligned(0)
+            .chain([
+                ("drain_write", net("output_write")),
+                ("drain_address", net("output_address")),
+                ("drain_data", net("outputs")),
+                ("feed", net("feeder_read")),
+                ("feed_address", net("feeder_read_address")),
+                ("store_address", net("gatherer_read_address")),
+            ])
+            .chain(second.into_iter().filter(|_| has_post)),
     );
     w.delay(
         "feed",
@@ -584,6 +613,7 @@ pub fn design(config: &Config) -> Design {
         &[
             ("word_read", 1, net("feeder_read")),
             ("word_row", 4, net("feeder_row")),
+            ("word_inside", 1, net("feeder_inside")),
             ("weight_address", 20, net("feeder_weight_address")),
         ],
     );
@@ -619,13 +649,39 @@ pub fn design(config: &Config) -> Design {
                 ("clk_i", id("clk_i")),
                 ("rst_ni", id("rst_ni")),
                 ("load_i", id("word_read").and(id("word_row").eq_(resize(4, id("r"))))),
-                ("word_i", id("ibuf_word")),
+                ("word_i", id("buffers_word")),
                 ("x_signed_i", id("lister_conf_x_signed")),
                 ("x_zero_i", id("lister_conf_x_zero")),
                 ("operand_o", id("acts").part(id("r") * act, act)),
             ],
         );
     });
+    w.add(columns::difference_module(config));
+    let channels = config.depth_channels();
+    let pair = id("buffers_word").part(0, channels.min(WORD) * operand);
+    w.inst(
+        columns::module(config),
+        "columns",
+        [("Channels", Expr::from(channels))],
+        &[("operands", channels * act)],
+        [
+            ("enable", net("lister_conf_depth")),
+            ("word", if channels > WORD { cat([net("buffers_next"), pair]) } else { pair }),
+            ("inside", net("word_inside")),
+            ("largest", net("lister_conf_largest")),
+            ("x_signed", net("lister_conf_x_signed")),
+            ("x_zero", net("lister_conf_x_zero")),
+        ],
+    );
+    if channels <= WORD {
+        w.body.unused("next", [id("buffers_next")]);
+    }
+    let tops = w.wire("tops", cols * act, resize(cols * act, "columns_operands"));
+    let weights = w.wire(
+        "weights",
+        cols * operand,
+        mux("lister_conf_ones", rep(cols, lit(operand, 1)), "wbuf_operands"),
+    );
     w.inst(
         array::module(config),
         "array",
@@ -635,8 +691,11 @@ pub fn design(config: &Config) -> Design {
             ("valid", net("op_valid")),
             ("first", net("op_first")),
             ("last", net("op_last")),
+            ("depth", net("lister_conf_depth")),
+            ("largest", net("lister_conf_largest")),
             ("acts", net("acts")),
-            ("weights", net("wbuf_operands")),
+            ("tops", tops),
+            ("weights", weights),
             ("shift", net("drain_step")),
             ("shift_chunk", net("drain_chunk")),
         ],
@@ -666,8 +725,16 @@ pub fn design(config: &Config) -> Design {
     let lane_module = leaf::module(&requant::Requant::default());
     let lane_name = lane_module.name.clone();
     w.add(lane_module);
+    if has_post {
+        post_units(&mut w, config);
+    } else {
+        w.body.unused(
+            "second",
+            ["drain_second_address", "lister_quant", "lister_post", "lister_table"].map(id),
+        );
+    }
     w.body.gen_for("k", 0, lanes, "gen_lane", |b| {
-        b.logic("y", 17).logic("unused_valid", 1);
+        b.logic("y", 17).logic("y_valid", 1);
         b.inst(
             lane_name,
             "u_requant",
@@ -683,25 +750,35 @@ pub fn design(config: &Config) -> Design {
                 ("lo_i", id("lister_conf_y_min")),
                 ("hi_i", id("lister_conf_y_max")),
                 ("y_o", id("y")),
-                ("valid_o", id("unused_valid")),
+                ("valid_o", id("y_valid")),
             ],
         );
-        b.assign(id("outputs").part(id("k") * operand, operand), id("y").range(operand - 1, 0));
-        unused(b, "y", "y", 17, &[(0, operand)]);
+        let lane_output = id("outputs").part(id("k") * operand, operand);
+        if has_post {
+            let none: [(&str, Expr); 0] = [];
+            b.inst("koch_post", "u_post", [], none);
+            for (name, _) in post::SETTING {
+                b.conn(format!("{name}_i"), id(format!("setup_conf_{name}")));
+            }
+            for (port, e) in [
+                ("clk_i", id("clk_i")),
+                ("rst_ni", id("rst_ni")),
+                ("valid_i", id("y_valid")),
+                ("requantised_i", id("y")),
+                ("second_i", id("buffers_chunk").part(id("k") * operand, operand)),
+                ("table_write_i", id("lister_table")),
+                ("table_index_i", id("table_index")),
+                ("table_data_i", id("table_entries")),
+                ("operand_o", lane_output),
+            ] {
+                b.conn(port, e);
+            }
+        } else {
+            b.assign(lane_output, id("y").range(operand - 1, 0));
+            unused(b, "y", "y", 17, &[(0, operand)]);
+            b.unused("y_valid", [id("y_valid")]);
+        }
     });
-    w.inst(
-        obuf::module(config),
-        "obuf",
-        [],
-        &[],
-        [
-            ("write", net("obuf_write")),
-            ("write_address", net("obuf_write_address")),
-            ("write_data", net("outputs")),
-            ("read_address", net("gatherer_read_address")),
-        ],
-    );
-
     // Store.
     w.body.blank().comment("Store engine.");
     let gatherer = store_gatherer::StoreGatherer::new(config);
@@ -737,7 +814,7 @@ pub fn design(config: &Config) -> Design {
     let all: Vec<(u32, u32)> = [load_width, store_width, fields(Engine::Compute).1].map(|w| (0, w)).to_vec();
     unused(&mut w.body, "instruction", "buffer_instruction", INSTRUCTION_BYTES as u32 * 8, &all);
     let beat_bits = config.burst_beats.trailing_zeros();
-    let offset = config.obuf_stride().trailing_zeros();
+    let offset = config.abuf_stride().trailing_zeros();
     w.inst(
         store_data::module(config),
         "data",
@@ -756,17 +833,18 @@ pub fn design(config: &Config) -> Design {
             ("send_beat", id("sender_beat").range(beat_bits - 1, 0)),
         ]
         .into_iter()
-        .chain([("word", net("obuf_word"))]),
+        .chain([("word", net("buffers_store"))]),
     );
     unused(&mut w.body, "gatherer_beat", "gatherer_beat", 6, &[(0, beat_bits)]);
     unused(&mut w.body, "sender_beat", "sender_beat", 6, &[(0, beat_bits)]);
-    w.delay("burst_ready", 3, &[("burst_ready", 1, net("gatherer_burst_done"))]);
+    w.delay("burst_ready", timing::GATHER_LATENCY - 1, &[("burst_ready", 1, net("gatherer_burst_done"))]);
     w.leaf(
         &store_sender::StoreSender::new(config),
         "sender",
         [
             ("clear", net("control_clear")),
             ("burst_done", net("gatherer_burst_done")),
+            ("burst_tells", net("gatherer_burst_tells")),
             ("burst_address", net("store_runs_burst_address")),
             ("burst_beats", net("store_runs_burst_beats")),
             ("ready", net("burst_ready")),
@@ -835,7 +913,12 @@ pub fn design(config: &Config) -> Design {
         "counters",
         [("Bits", Expr::from(spec::regs::COUNTER_BITS)), ("BusBytes", Expr::from(config.bus_bytes()))],
         &[("count", spec::regs::COUNTER_BITS)],
-        inputs.into_iter().chain([("clear", net("control_clear")), ("index", net("regs_counter_index"))]),
+        inputs.into_iter().chain([
+            ("clear", net("control_clear")),
+            ("index", net("regs_counter_index")),
+            ("quant", net("lister_quant")),
+            ("quant_layer", field(&compute_fields, "compute_queue_data", "layer")),
+        ]),
     );
 
     let Wiring { mut top, body, mut modules } = w;
@@ -846,6 +929,33 @@ pub fn design(config: &Config) -> Design {
         m.note(format!("Config {}, {}.", config.name, config.hash()));
     }
     Design::new(modules)
+}
+
+/// What the post lanes share: their setting, what a `table` instruction writes, and the read of second operands, whose
+/// data meet the requantised outputs.
+fn post_units(w: &mut Wiring, config: &Config) {
+    for module in post::modules(config) {
+        w.add(module);
+    }
+    let setup = post_setup::PostSetup::new(config);
+    let fields = form_inputs(&leaf::module(&setup), "compute_queue_data");
+    let strobes = [("clear", "control_clear"), ("quant", "lister_quant"), ("post", "lister_post")];
+    let inputs: Vec<(&str, Expr)> = fields.iter().map(|(n, e)| (n.as_str(), e.clone())).collect();
+    w.leaf(&setup, "setup", inputs.into_iter().chain(strobes.map(|(n, e)| (n, id(e)))));
+    let field = |name: &str| {
+        let f = isa::form("table").fields.iter().find(|f| f.name == name);
+        f.map_or_else(|| panic!("no field {name}"), |f| slice("compute_queue_data", f.lsb, f.width))
+    };
+    w.wire("table_index", 4, field("index"));
+    w.wire("table_entries", 128, cat(["d3", "d2", "d1", "d0"].map(field)));
+    w.delay(
+        "second",
+        timing::DRAIN_TO_REQUANT + timing::REQUANT_LATENCY - timing::SECOND_LATENCY,
+        &[
+            ("second_read", 1, id("drain_write") & "setup_conf_used"),
+            ("second_address", 24, id("drain_second_address")),
+        ],
+    );
 }
 
 fn leaf_pe(config: &Config) -> Module {

@@ -1,11 +1,11 @@
 //! `koch_lister`.
 
 use crate::prelude::*;
-use spec::isa::form;
+use spec::isa::{activation, form};
 
 leaf! {
     /// The front of the compute engine: reads instructions and lists the pixels of one tile after the other, a pixel
-    /// a cycle, into the tile table. A listed tile waits until the feeder takes it.
+    /// a cycle, into the tile table. A listed tile waits until the feeder takes it. By channel, a tile is of one row.
     Lister = "koch_lister" (clock), latency "One cycle for an instruction, one for a pixel.", for config;
     in {
         clear: Bit,
@@ -22,6 +22,8 @@ leaf! {
         y_min: Bits<17>,
         y_max: Bits<17>,
         ring: Bits<24>,
+        quant_depth: Bit,
+        quant_op: Bits<2>,
         first: Bit,
         last: Bit,
         n_ky: Bits<8>,
@@ -36,6 +38,17 @@ leaf! {
         w_ky_skip: Bits<20>,
         p_base: Bits<16>,
         chunks: Bits<8>,
+        depth_phases: Bits<8>,
+        depth_taps: Bits<8>,
+        depth_longs: Bits<8>,
+        depth_phase_pitch: Bits<20>,
+        depth_w_base: Bits<20>,
+        depth_p_base: Bits<16>,
+        depth_chunks: Bits<8>,
+        depth_stride: Bits<8>,
+        depth_kx_step: Bits<8>,
+        depth_pad: Bits<8>,
+        depth_width: Bits<16>,
         chain: Bit,
         in_base: Bits<24>,
         in_x: Bits<20>,
@@ -45,6 +58,9 @@ leaf! {
         out_y: Bits<24>,
         nx: Bits<16>,
         ny: Bits<16>,
+        res_base: Bits<24>,
+        res_x: Bits<20>,
+        res_y: Bits<20>,
         load_tokens: Bits<16>,
         store_tokens: Bits<16>,
         /// Neither feeder nor drain has work.
@@ -56,12 +72,20 @@ leaf! {
         pop: Bit,
         /// The popped instruction takes its tokens.
         pop_tokens: Bit,
+        /// The popped instruction is one of these.
+        quant: Bit,
+        post: Bit,
+        table: Bit,
         conf_x_signed: Bit,
         conf_x_zero: Bits<17>,
         conf_y_zero: Bits<17>,
         conf_y_min: Bits<17>,
         conf_y_max: Bits<17>,
         conf_ring: Bits<24>,
+        conf_depth: Bit,
+        /// By channel: activations without weights, and the largest of them.
+        conf_ones: Bit,
+        conf_largest: Bit,
         tile_first: Bit,
         tile_last: Bit,
         tile_n_ky: Bits<8>,
@@ -69,13 +93,20 @@ leaf! {
         tile_ky_pitch: Bits<24>,
         tile_kx_pitch: Bits<20>,
         tile_words: Bits<12>,
-        tile_word_len: Bits<5>,
+        tile_word_len: Bits<8>,
         tile_longs: Bits<12>,
         tile_w_base: Bits<20>,
         tile_w_kx_skip: Bits<20>,
         tile_w_ky_skip: Bits<20>,
         tile_p_base: Bits<16>,
         tile_chunks: Bits<8>,
+        tile_phase_pitch: Bits<20>,
+        tile_stride: Bits<8>,
+        tile_kx_step: Bits<8>,
+        tile_width: Bits<16>,
+        tile_in_x: Bits<20>,
+        /// Column of the map of the first pixel's first tap, modulo 2^26.
+        tile_column: Bits<26>,
         /// A tile is listed.
         tile_valid: Bit,
         tile_slot: Bits<2>,
@@ -86,6 +117,7 @@ leaf! {
         pixel_row: Bits<4>,
         pixel_in: Bits<24>,
         pixel_out: Bits<24>,
+        pixel_second: Bits<24>,
         /// No instruction is there.
         empty: Bit,
         wait_load: Bit,
@@ -106,6 +138,9 @@ leaf! {
         c_y_min: Bits<17>,
         c_y_max: Bits<17>,
         c_ring: Bits<24>,
+        c_depth: Bit,
+        c_ones: Bit,
+        c_largest: Bit,
         t_first: Bit,
         t_last: Bit,
         t_n_ky: Bits<8>,
@@ -113,13 +148,20 @@ leaf! {
         t_ky_pitch: Bits<24>,
         t_kx_pitch: Bits<20>,
         t_words: Bits<12>,
-        t_word_len: Bits<5>,
+        t_word_len: Bits<8>,
         t_longs: Bits<12>,
         t_w_base: Bits<20>,
         t_w_kx_skip: Bits<20>,
         t_w_ky_skip: Bits<20>,
         t_p_base: Bits<16>,
         t_chunks: Bits<8>,
+        t_phase_pitch: Bits<20>,
+        t_stride: Bits<8>,
+        t_kx_step: Bits<8>,
+        t_pad: Bits<8>,
+        t_width: Bits<16>,
+        column: Bits<26>,
+        first_column: Bits<26>,
         r_chain: Bit,
         r_push_prev: Bit,
         r_push_next: Bit,
@@ -127,18 +169,25 @@ leaf! {
         r_in_y: Bits<24>,
         r_out_x: Bits<20>,
         r_out_y: Bits<24>,
+        r_res_x: Bits<20>,
+        r_res_y: Bits<20>,
         r_nx: Bits<16>,
         in_row: Bits<24>,
         in_at: Bits<24>,
         out_row: Bits<24>,
         out_at: Bits<24>,
+        res_row: Bits<24>,
+        res_at: Bits<24>,
         x_left: Bits<16>,
         y_left: Bits<16>,
     }
     wire {
         is_quant: Bit,
         is_taps: Bit,
+        is_depth: Bit,
         is_rect: Bit,
+        is_post: Bit,
+        is_table: Bit,
         ready: Bit,
         no_load: Bit,
         no_store: Bit,
@@ -147,17 +196,28 @@ leaf! {
         row_over: Bit,
         over: Bit,
         tile_over: Bit,
+        margin: Bits<26>,
         in_next_x: Bits<24>,
         in_next_row: Bits<24>,
+        buffer: Bits<24>,
         in_wrap_x: Bits<24>,
         in_wrap_row: Bits<24>,
+        out_next_x: Bits<24>,
         out_next_row: Bits<24>,
+        out_buffer: Bits<24>,
+        res_next_x: Bits<24>,
+        res_next_row: Bits<24>,
+        res_buffer: Bits<24>,
     }
     const {
+        offset_mask: Bits<24> = u64::from(activation(1, 0) - 1),
         last_row: Bits<5> = u64::from(config.rows - 1),
         op_quant: Bits<4> = u64::from(form("quant").opcode),
         op_taps: Bits<4> = u64::from(form("taps").opcode),
+        op_depth: Bits<4> = u64::from(form("depth").opcode),
         op_rect: Bits<4> = u64::from(form("rect").opcode),
+        op_post: Bits<4> = u64::from(form("post").opcode),
+        op_table: Bits<4> = u64::from(form("table").opcode),
     }
 }
 
@@ -180,6 +240,9 @@ impl Logic for Lister {
             c_y_min,
             c_y_max,
             c_ring,
+            c_depth,
+            c_ones,
+            c_largest,
             t_first,
             t_last,
             t_n_ky,
@@ -194,6 +257,13 @@ impl Logic for Lister {
             t_w_ky_skip,
             t_p_base,
             t_chunks,
+            t_phase_pitch,
+            t_stride,
+            t_kx_step,
+            t_pad,
+            t_width,
+            column,
+            first_column,
             r_chain,
             r_push_prev,
             r_push_next,
@@ -201,11 +271,15 @@ impl Logic for Lister {
             r_in_y,
             r_out_x,
             r_out_y,
+            r_res_x,
+            r_res_y,
             r_nx,
             in_row,
             in_at,
             out_row,
             out_at,
+            res_row,
+            res_at,
             x_left,
             y_left
         );
@@ -213,7 +287,10 @@ impl Logic for Lister {
         // Instructions.
         self.is_quant.next = self.opcode.val() == self.op_quant.val();
         self.is_taps.next = self.opcode.val() == self.op_taps.val();
+        self.is_depth.next = self.opcode.val() == self.op_depth.val();
         self.is_rect.next = self.opcode.val() == self.op_rect.val();
+        self.is_post.next = self.opcode.val() == self.op_post.val();
+        self.is_table.next = self.opcode.val() == self.op_table.val();
         self.no_load.next =
             self.is_rect.val() & (self.load_tokens.val() < bit_cast::<16, 8>(self.pop_prev.val()));
         self.no_store.next =
@@ -223,10 +300,13 @@ impl Logic for Lister {
             & self.valid.val()
             & !self.no_load.val()
             & !self.no_store.val()
-            & !(self.is_quant.val() & !self.array_idle.val())
+            & (self.array_idle.val() | !(self.is_quant.val() | self.is_post.val() | self.is_table.val()))
             & !self.halt.val();
         self.pop.next = self.go.val();
         self.pop_tokens.next = self.go.val() & self.is_rect.val();
+        self.quant.next = self.go.val() & self.is_quant.val();
+        self.post.next = self.go.val() & self.is_post.val();
+        self.table.next = self.go.val() & self.is_table.val();
         if self.go.val() & self.is_quant.val() {
             self.c_x_signed.d.next = self.x_signed.val();
             self.c_x_zero.d.next = self.x_zero.val();
@@ -234,6 +314,9 @@ impl Logic for Lister {
             self.c_y_min.d.next = self.y_min.val();
             self.c_y_max.d.next = self.y_max.val();
             self.c_ring.d.next = self.ring.val();
+            self.c_depth.d.next = self.quant_depth.val();
+            self.c_ones.d.next = self.quant_depth.val() & (self.quant_op.val() != 0);
+            self.c_largest.d.next = self.quant_depth.val() & (self.quant_op.val() == 2);
         }
         if self.go.val() & self.is_taps.val() {
             self.t_first.d.next = self.first.val();
@@ -243,7 +326,7 @@ impl Logic for Lister {
             self.t_ky_pitch.d.next = self.ky_pitch.val();
             self.t_kx_pitch.d.next = self.kx_pitch.val();
             self.t_words.d.next = self.words.val();
-            self.t_word_len.d.next = self.word_len.val();
+            self.t_word_len.d.next = bit_cast::<8, 5>(self.word_len.val());
             self.t_longs.d.next = self.longs.val();
             self.t_w_base.d.next = self.w_base.val();
             self.t_w_kx_skip.d.next = self.w_kx_skip.val();
@@ -251,7 +334,31 @@ impl Logic for Lister {
             self.t_p_base.d.next = self.p_base.val();
             self.t_chunks.d.next = self.chunks.val();
         }
+        // Phases are what words are over channels.
+        if self.go.val() & self.is_depth.val() {
+            self.t_first.d.next = true;
+            self.t_last.d.next = true;
+            self.t_n_ky.d.next = self.n_ky.val();
+            self.t_n_kx.d.next = self.n_kx.val();
+            self.t_ky_pitch.d.next = self.ky_pitch.val();
+            self.t_kx_pitch.d.next = self.kx_pitch.val();
+            self.t_words.d.next = bit_cast::<12, 8>(self.depth_phases.val());
+            self.t_word_len.d.next = self.depth_taps.val();
+            self.t_longs.d.next = bit_cast::<12, 8>(self.depth_longs.val());
+            self.t_phase_pitch.d.next = self.depth_phase_pitch.val();
+            self.t_w_base.d.next = self.depth_w_base.val();
+            self.t_w_kx_skip.d.next = 0.into();
+            self.t_w_ky_skip.d.next = 0.into();
+            self.t_p_base.d.next = self.depth_p_base.val();
+            self.t_chunks.d.next = self.depth_chunks.val();
+            self.t_stride.d.next = self.depth_stride.val();
+            self.t_kx_step.d.next = self.depth_kx_step.val();
+            self.t_pad.d.next = self.depth_pad.val();
+            self.t_width.d.next = self.depth_width.val();
+        }
+        self.margin.next = bits::<26>(0) - bit_cast::<26, 8>(self.t_pad.q.val());
         if self.go.val() & self.is_rect.val() {
+            self.column.d.next = self.margin.val();
             self.listing.d.next = true;
             self.r_chain.d.next = self.chain.val();
             self.r_push_prev.d.next = self.push_prev.val();
@@ -260,44 +367,68 @@ impl Logic for Lister {
             self.r_in_y.d.next = self.in_y.val();
             self.r_out_x.d.next = self.out_x.val();
             self.r_out_y.d.next = self.out_y.val();
+            self.r_res_x.d.next = self.res_x.val();
+            self.r_res_y.d.next = self.res_y.val();
             self.r_nx.d.next = self.nx.val();
             self.in_row.d.next = self.in_base.val();
             self.in_at.d.next = self.in_base.val();
             self.out_row.d.next = self.out_base.val();
             self.out_at.d.next = self.out_base.val();
+            self.res_row.d.next = self.res_base.val();
+            self.res_at.d.next = self.res_base.val();
             self.x_left.d.next = self.nx.val();
             self.y_left.d.next = self.ny.val();
         }
 
         // Pixels.
-        self.in_next_x.next = self.in_at.q.val() + bit_cast::<24, 20>(self.r_in_x.q.val());
-        self.in_wrap_x.next = self.in_next_x.val();
+        self.buffer.next = self.in_row.q.val() & !self.offset_mask.val();
+        self.in_next_x.next =
+            (self.in_at.q.val() + bit_cast::<24, 20>(self.r_in_x.q.val())) & self.offset_mask.val();
+        self.in_wrap_x.next = self.buffer.val() | self.in_next_x.val();
         if self.in_next_x.val() >= self.c_ring.q.val() {
-            self.in_wrap_x.next = self.in_next_x.val() - self.c_ring.q.val();
+            self.in_wrap_x.next = self.buffer.val() | (self.in_next_x.val() - self.c_ring.q.val());
         }
-        self.in_next_row.next = self.in_row.q.val() + self.r_in_y.q.val();
-        self.in_wrap_row.next = self.in_next_row.val();
+        self.in_next_row.next = (self.in_row.q.val() + self.r_in_y.q.val()) & self.offset_mask.val();
+        self.in_wrap_row.next = self.buffer.val() | self.in_next_row.val();
         if self.in_next_row.val() >= self.c_ring.q.val() {
-            self.in_wrap_row.next = self.in_next_row.val() - self.c_ring.q.val();
+            self.in_wrap_row.next = self.buffer.val() | (self.in_next_row.val() - self.c_ring.q.val());
         }
+        self.out_next_x.next = self.out_at.q.val() + bit_cast::<24, 20>(self.r_out_x.q.val());
         self.out_next_row.next = self.out_row.q.val() + self.r_out_y.q.val();
-        self.step.next = self.listing.q.val() & !self.full.q.val();
+        self.res_next_x.next = self.res_at.q.val() + bit_cast::<24, 20>(self.r_res_x.q.val());
+        self.res_next_row.next = self.res_row.q.val() + bit_cast::<24, 20>(self.r_res_y.q.val());
+        self.out_buffer.next = self.out_row.q.val() & !self.offset_mask.val();
+        self.res_buffer.next = self.res_row.q.val() & !self.offset_mask.val();
+        self.step.next = self.listing.q.val() & !self.full.q.val() & !self.halt.val();
         self.row_over.next = self.x_left.q.val() == 1;
         self.over.next = self.row_over.val() & (self.y_left.q.val() == 1);
-        self.tile_over.next =
-            (self.filled.q.val() == self.last_row.val()) | (self.over.val() & !self.r_chain.q.val());
+        self.tile_over.next = (self.filled.q.val() == self.last_row.val())
+            | (self.over.val() & !self.r_chain.q.val())
+            | (self.row_over.val() & self.c_depth.q.val());
         if self.step.val() {
+            if self.filled.q.val() == 0 {
+                self.first_column.d.next = self.column.q.val();
+            }
+            self.column.d.next = self.column.q.val() + bit_cast::<26, 8>(self.t_stride.q.val());
             self.filled.d.next = self.filled.q.val() + 1;
             self.x_left.d.next = self.x_left.q.val() - 1;
             self.in_at.d.next = self.in_wrap_x.val();
-            self.out_at.d.next = self.out_at.q.val() + bit_cast::<24, 20>(self.r_out_x.q.val());
+            self.out_at.d.next = self.out_buffer.val() | (self.out_next_x.val() & self.offset_mask.val());
+            self.res_at.d.next = self.res_buffer.val() | (self.res_next_x.val() & self.offset_mask.val());
             if self.row_over.val() {
+                self.column.d.next = self.margin.val();
                 self.x_left.d.next = self.r_nx.q.val();
                 self.y_left.d.next = self.y_left.q.val() - 1;
                 self.in_row.d.next = self.in_wrap_row.val();
                 self.in_at.d.next = self.in_wrap_row.val();
-                self.out_row.d.next = self.out_next_row.val();
-                self.out_at.d.next = self.out_next_row.val();
+                self.out_row.d.next =
+                    self.out_buffer.val() | (self.out_next_row.val() & self.offset_mask.val());
+                self.out_at.d.next =
+                    self.out_buffer.val() | (self.out_next_row.val() & self.offset_mask.val());
+                self.res_row.d.next =
+                    self.res_buffer.val() | (self.res_next_row.val() & self.offset_mask.val());
+                self.res_at.d.next =
+                    self.res_buffer.val() | (self.res_next_row.val() & self.offset_mask.val());
             }
             if self.over.val() {
                 self.listing.d.next = false;
@@ -331,6 +462,9 @@ impl Logic for Lister {
         self.conf_y_min.next = self.c_y_min.q.val();
         self.conf_y_max.next = self.c_y_max.q.val();
         self.conf_ring.next = self.c_ring.q.val();
+        self.conf_depth.next = self.c_depth.q.val();
+        self.conf_ones.next = self.c_ones.q.val();
+        self.conf_largest.next = self.c_largest.q.val();
         self.tile_first.next = self.t_first.q.val();
         self.tile_last.next = self.t_last.q.val();
         self.tile_n_ky.next = self.t_n_ky.q.val();
@@ -345,6 +479,12 @@ impl Logic for Lister {
         self.tile_w_ky_skip.next = self.t_w_ky_skip.q.val();
         self.tile_p_base.next = self.t_p_base.q.val();
         self.tile_chunks.next = self.t_chunks.q.val();
+        self.tile_phase_pitch.next = self.t_phase_pitch.q.val();
+        self.tile_stride.next = self.t_stride.q.val();
+        self.tile_kx_step.next = self.t_kx_step.q.val();
+        self.tile_width.next = self.t_width.q.val();
+        self.tile_in_x.next = self.r_in_x.q.val();
+        self.tile_column.next = self.first_column.q.val();
         self.tile_valid.next = self.full.q.val();
         self.tile_slot.next = self.slot.q.val();
         self.tile_rows.next = self.rows_listed.q.val();
@@ -354,6 +494,7 @@ impl Logic for Lister {
         self.pixel_row.next = bit_cast::<4, 5>(self.filled.q.val());
         self.pixel_in.next = self.in_at.q.val();
         self.pixel_out.next = self.out_at.q.val();
+        self.pixel_second.next = self.res_at.q.val();
         self.empty.next = self.ready.val() & !self.valid.val();
         self.wait_load.next = self.ready.val() & self.valid.val() & self.no_load.val();
         self.wait_store.next =

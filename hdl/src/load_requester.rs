@@ -22,9 +22,11 @@ leaf! {
         halt: Bit,
         /// An instruction is at the head of the queue.
         valid: Bit,
+        pop_prev: Bits<8>,
         pop_next: Bits<8>,
         runs: Bits<16>,
-        tokens: Bits<16>,
+        store_tokens: Bits<16>,
+        compute_tokens: Bits<16>,
         window_full: Bit,
         request_ready: Bit,
         burst_last: Bit,
@@ -52,7 +54,8 @@ impl Logic for LoadRequester {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, state);
-        self.enough.next = self.tokens.val() >= bit_cast::<16, 8>(self.pop_next.val());
+        self.enough.next = (self.store_tokens.val() >= bit_cast::<16, 8>(self.pop_prev.val()))
+            & (self.compute_tokens.val() >= bit_cast::<16, 8>(self.pop_next.val()));
         self.can_take.next =
             self.valid.val() & self.enough.val() & !self.window_full.val() & !self.halt.val();
         self.pop.next = false;

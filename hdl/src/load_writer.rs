@@ -94,7 +94,7 @@ leaf! {
     const {
         bus_bytes: Bits<24> = u64::from(config.bus_bytes()),
         bus_mask: Bits<6> = u64::from(config.bus_bytes() - 1),
-        ibuf_stride: Bits<24> = u64::from(config.ibuf_stride()),
+        abuf_stride: Bits<24> = u64::from(config.abuf_stride()),
         wbuf_stride: Bits<24> = u64::from(config.wbuf_stride()),
         pbuf_stride: Bits<24> = u64::from(config.pbuf_stride()),
     }
@@ -111,7 +111,7 @@ impl Logic for LoadWriter {
         // The piece: up to the end of the destination word, the row, the run and the bus word.
         self.stride.next = self.pbuf_stride.val();
         if self.target.q.val() == 0 {
-            self.stride.next = self.ibuf_stride.val();
+            self.stride.next = self.abuf_stride.val();
         } else if self.target.q.val() == 1 {
             self.stride.next = self.wbuf_stride.val();
         }

@@ -6,17 +6,26 @@ macro_rules! pe {
     ($name:ident, $act:tt, $weight:tt, $product:tt) => {
         leaf! {
             /// Processing element: multiplies in one cycle, adds in the next. A finished sum moves to a shadow
-            /// register that drains along the column while the next sum grows.
-            $name = "koch_pe" (clock), latency "operands pass in one cycle; their product is in the sum after two.", for config;
+            /// register that drains along the column while the next sum grows. By channel, activations come from
+            /// above, and weights pass at half their speed.
+            $name = "koch_pe" (clock), latency "operands pass in one cycle, weights by channel in two; their product is in the sum after two.", for config;
             in {
                 /// The product counts: a cycle after its operands.
                 valid: Bit,
                 /// It is the first of a sum.
                 first: Bit,
-                /// It counts and is the last of a sum.
+                /// It counts and is the last of a sum, or, if `late`, did and was in the cycle before.
                 take: Bit,
-                /// Activation less its zero point, signed.
+                /// A finished sum moves on a cycle later (a constant).
+                late: Bit,
+                /// Reduction by channel: the activation is the one from above. Changes only between sums.
+                depth: Bit,
+                /// The largest product in place of the sum, for products of `$act` bits. Changes only between sums.
+                largest: Bit,
+                /// Activation from the left less its zero point, signed.
                 act: Bits<$act>,
+                /// The same from above.
+                above: Bits<$act>,
                 /// Weight, signed.
                 weight: Bits<$weight>,
                 /// Moves the finished sums one place on.
@@ -25,23 +34,29 @@ macro_rules! pe {
                 chain: Bits<32>,
             }
             out {
+                /// The activation, to the right and down.
                 act_next: Bits<$act>,
                 weight_next: Bits<$weight>,
                 /// The finished sum.
                 sum: Bits<32>,
             }
             reg {
-                right: Bits<$act>,
+                passed: Bits<$act>,
                 down: Bits<$weight>,
+                slow: Bits<$weight>,
                 product: Bits<$product>,
                 acc: Bits<32>,
                 result: Bits<32>,
             }
             wire {
+                operand: Bits<$act>,
                 factor_a: Signed<$product>,
                 factor_b: Signed<$product>,
                 wide: Signed<32>,
+                newer: Signed<$act>,
+                older: Signed<$act>,
                 addend: Bits<32>,
+                term: Bits<32>,
                 acc_next: Bits<32>,
             }
             const {}
@@ -50,25 +65,40 @@ macro_rules! pe {
         impl Logic for $name {
             #[hdl_gen]
             fn update(&mut self) {
-                dff_setup!(self, clock, right, down, product, acc, result);
+                dff_setup!(self, clock, passed, down, slow, product, acc, result);
 
-                self.right.d.next = self.act.val();
+                self.operand.next = self.act.val();
                 self.down.d.next = self.weight.val();
-                self.act_next.next = self.right.q.val();
                 self.weight_next.next = self.down.q.val();
+                if self.depth.val() {
+                    self.operand.next = self.above.val();
+                    self.slow.d.next = self.down.q.val();
+                    self.weight_next.next = self.slow.q.val();
+                }
+                self.passed.d.next = self.operand.val();
+                self.act_next.next = self.passed.q.val();
 
                 // One cycle: the product.
-                self.factor_a.next = bit_cast_signed::<$product, $act>(signed_cast(self.act.val()));
+                self.factor_a.next = bit_cast_signed::<$product, $act>(signed_cast(self.operand.val()));
                 self.factor_b.next = bit_cast_signed::<$product, $weight>(signed_cast(self.weight.val()));
                 self.product.d.next = unsigned_cast(self.factor_a.val() * self.factor_b.val());
 
-                // The next: the sum.
+                // The next: the sum, of which the larger operand is all that counts for the largest.
                 self.wide.next = bit_cast_signed::<32, $product>(signed_cast(self.product.q.val()));
+                self.newer.next = signed_cast(bit_cast::<$act, $product>(self.product.q.val()));
+                self.older.next = signed_cast(bit_cast::<$act, 32>(self.acc.q.val()));
                 self.addend.next = self.acc.q.val();
+                self.term.next = unsigned_cast(self.wide.val());
                 if self.first.val() {
                     self.addend.next = 0.into();
+                } else if self.largest.val() {
+                    if self.newer.val() > self.older.val() {
+                        self.addend.next = 0.into();
+                    } else {
+                        self.term.next = 0.into();
+                    }
                 }
-                self.acc_next.next = self.addend.val() + unsigned_cast(self.wide.val());
+                self.acc_next.next = self.addend.val() + self.term.val();
                 if self.valid.val() {
                     self.acc.d.next = self.acc_next.val();
                 }
@@ -77,6 +107,9 @@ macro_rules! pe {
                 }
                 if self.take.val() {
                     self.result.d.next = self.acc_next.val();
+                    if self.late.val() {
+                        self.result.d.next = self.acc.q.val();
+                    }
                 }
                 self.sum.next = self.result.q.val();
             }

@@ -34,6 +34,7 @@ leaf! {
         status: Bits<4>,
         /// The counter that araddr names.
         counter: Bits<48>,
+        layer: Bits<16>,
     }
     out {
         awready: Bit,
@@ -70,6 +71,7 @@ leaf! {
         at_interrupt: Bits<8> = offset("interrupt"),
         at_program: Bits<8> = offset("program"),
         at_instructions: Bits<8> = offset("instructions"),
+        at_layer: Bits<8> = offset("layer"),
         at_counters: Bits<8> = u64::from(COUNTERS_OFFSET),
         after_counters: Bits<8> = u64::from(COUNTERS_OFFSET) + 8 * Counters::ALL.len() as u64,
         id: Bits<32> = u64::from(ID),
@@ -136,6 +138,8 @@ impl Logic for Regs {
                 self.answer.d.next = self.base.q.val();
             } else if self.araddr.val() == self.at_instructions.val() {
                 self.answer.d.next = self.length.q.val();
+            } else if self.araddr.val() == self.at_layer.val() {
+                self.answer.d.next = bit_cast::<32, 16>(self.layer.val());
             }
         }
 

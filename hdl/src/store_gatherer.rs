@@ -14,8 +14,8 @@ pub enum Gather {
 }
 
 leaf! {
-    /// The first half of the store engine: copies segments of the output buffer, a piece a cycle, into the beats of
-    /// one burst. A piece crosses neither a word of the output buffer nor a bus word.
+    /// The first half of the store engine: copies segments of an activation buffer, a piece a cycle, into the beats of
+    /// one burst. A piece crosses neither a word of the buffer nor a bus word.
     StoreGatherer = "koch_store_gatherer" (clock), latency "Two cycles from an instruction to its first piece.", for config;
     in {
         clear: Bit,
@@ -23,6 +23,7 @@ leaf! {
         valid: Bit,
         pop_prev: Bits<8>,
         push_prev: Bit,
+        push_next: Bit,
         src: Bits<24>,
         seg_bytes: Bits<20>,
         seg_pitch: Bits<20>,
@@ -50,12 +51,15 @@ leaf! {
         slot: Bit,
         /// The burst is complete with this piece.
         burst_done: Bit,
+        /// It is the last of an instruction that tells the load engine.
+        burst_tells: Bit,
         push: Bit,
         quiet: Bit,
     }
     reg {
         state: Gather,
         push_later: Bit,
+        tell_later: Bit,
         fresh: Bit,
         start_beat: Bit,
         at: Bits<24>,
@@ -85,7 +89,7 @@ leaf! {
     const {
         bus_bytes: Bits<24> = u64::from(config.bus_bytes()),
         bus_mask: Bits<6> = u64::from(config.bus_bytes() - 1),
-        obuf_stride: Bits<24> = u64::from(config.obuf_stride()),
+        abuf_stride: Bits<24> = u64::from(config.abuf_stride()),
     }
 }
 
@@ -93,19 +97,19 @@ impl Logic for StoreGatherer {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, state, push_later, fresh, start_beat, at, segment, seg_left, seg_size, pitch, left,
-            lane, index, my_slot
+            self, clock, state, push_later, tell_later, fresh, start_beat, at, segment, seg_left, seg_size,
+            pitch, left, lane, index, my_slot
         );
         self.enough.next = self.tokens.val() >= bit_cast::<16, 8>(self.pop_prev.val());
 
-        // The piece: up to the end of the burst, the segment, the bus word and the word of the output buffer.
+        // The piece: up to the end of the burst, the segment, the bus word and the buffer's word.
         self.now_left.next = self.left.q.val();
         self.now_lane.next = self.lane.q.val();
         if self.fresh.q.val() {
             self.now_left.next = self.burst_bytes.val();
             self.now_lane.next = self.burst_lane.val();
         }
-        self.room.next = self.obuf_stride.val() - (self.at.q.val() & (self.obuf_stride.val() - 1));
+        self.room.next = self.abuf_stride.val() - (self.at.q.val() & (self.abuf_stride.val() - 1));
         self.bus_left.next = self.bus_bytes.val() - bit_cast::<24, 6>(self.now_lane.val());
         self.piece.next = self.now_left.val();
         if bit_cast::<24, 20>(self.seg_left.q.val()) < self.piece.val() {
@@ -132,6 +136,7 @@ impl Logic for StoreGatherer {
                 if self.can_take.val() {
                     self.state.d.next = Gather::Prepare;
                     self.push_later.d.next = self.push_prev.val();
+                    self.tell_later.d.next = self.push_next.val();
                     self.at.d.next = self.src.val();
                     self.segment.d.next = self.src.val();
                     self.seg_left.d.next = self.seg_bytes.val();
@@ -190,6 +195,7 @@ impl Logic for StoreGatherer {
         self.beat.next = self.index.q.val();
         self.slot.next = self.my_slot.q.val();
         self.burst_done.next = self.go.val() & self.burst_over.val();
+        self.burst_tells.next = self.burst_last.val() & self.tell_later.q.val();
         self.push.next =
             self.go.val() & self.burst_over.val() & self.burst_last.val() & self.push_later.q.val();
         self.quiet.next = (self.state.q.val() == Gather::Idle) & (!self.valid.val() | !self.enough.val());

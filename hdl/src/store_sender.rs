@@ -10,6 +10,8 @@ leaf! {
         clear: Bit,
         /// A slot is taken: its last piece is on its way.
         burst_done: Bit,
+        /// Its response is a token for the load engine.
+        burst_tells: Bit,
         burst_address: Bits<32>,
         burst_beats: Bits<8>,
         /// The pieces of the oldest unsent slot have arrived.
@@ -33,6 +35,8 @@ leaf! {
         slots_full: Bit,
         idle: Bit,
         fail: Bit,
+        /// The response that was awaited is there.
+        push: Bit,
     }
     reg {
         used: Bits<2>,
@@ -47,8 +51,13 @@ leaf! {
         beats1: Bits<8>,
         index: Bits<8>,
         outstanding: Bits<5>,
+        /// Bursts without a response, and which of them tell the load engine, the oldest lowest.
+        unanswered: Bits<5>,
+        tells: Bits<32>,
     }
     wire {
+        kept: Bits<32>,
+        place: Bits<5>,
         send_address: Bit,
         address_done: Bit,
         send_data: Bit,
@@ -77,7 +86,9 @@ impl Logic for StoreSender {
             beats0,
             beats1,
             index,
-            outstanding
+            outstanding,
+            unanswered,
+            tells
         );
         self.send_address.next =
             (self.addresses.q.val() != 0) & (self.outstanding.q.val() < self.limit.val());
@@ -135,7 +146,22 @@ impl Logic for StoreSender {
         if !self.address_done.val() & self.bvalid.val() {
             self.outstanding.d.next = self.outstanding.q.val() - 1;
         }
+        self.kept.next = self.tells.q.val();
+        self.place.next = self.unanswered.q.val();
+        if self.bvalid.val() {
+            self.kept.next = self.tells.q.val() >> 1;
+            self.place.next = self.unanswered.q.val() - 1;
+        }
+        self.tells.d.next = self.kept.val();
+        self.unanswered.d.next = self.place.val();
+        if self.burst_done.val() {
+            self.tells.d.next =
+                self.kept.val() | (bits_of_bool::<32>(self.burst_tells.val()) << self.place.val());
+            self.unanswered.d.next = self.place.val() + 1;
+        }
         if self.clear.val() {
+            self.unanswered.d.next = 0.into();
+            self.tells.d.next = 0.into();
             self.used.d.next = 0.into();
             self.addresses.d.next = 0.into();
             self.data.d.next = 0.into();
@@ -161,5 +187,6 @@ impl Logic for StoreSender {
         self.slots_full.next = self.used.q.val() == 2;
         self.idle.next = (self.used.q.val() == 0) & (self.outstanding.q.val() == 0);
         self.fail.next = self.bvalid.val() & self.bfail.val();
+        self.push.next = self.bvalid.val() & self.tells.q.val().get_bit(0);
     }
 }

@@ -1,6 +1,6 @@
 //! `koch_wbuf`.
 
-use crate::ibuf::clog2_of;
+use crate::abuf::clog2_of;
 use crate::load_aligner::{spread, unused_address, write_port};
 use crate::verilog::*;
 use spec::Config;

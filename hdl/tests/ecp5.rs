@@ -9,11 +9,12 @@ fn multipliers_and_buffers_of_tiny() {
     let config = Config::named("tiny").expect("a named config");
     let found = ecp5(&design(&config), "koch").unwrap_or_else(|said| panic!("{said}"));
     let count = |cell: &str| found.cells.get(cell).copied().unwrap_or(0);
-    // One in each processing element, four in each requantisation lane.
-    let multipliers = u64::from(config.rows * config.cols + 4 * config.lanes);
+    // One in each processing element, four in each requantisation lane, five in each post lane.
+    let multipliers = u64::from(config.rows * config.cols + 9 * config.lanes);
     assert_eq!(count("MULT18X18D"), multipliers, "{:?}", found.cells);
     // The parameter buffer has 16 words: too few for a block.
-    for (buffer, least) in [("u_ibuf.", 2), ("u_wbuf.", config.cols as usize), ("u_obuf.", 1)] {
+    let banks = ["u_buffer0.", "u_buffer1.", "u_buffer2."].map(|buffer| (buffer, 2));
+    for (buffer, least) in banks.into_iter().chain([("u_wbuf.", config.cols as usize)]) {
         let blocks = found.block_rams.iter().filter(|name| name.contains(buffer)).count();
         assert!(blocks >= least, "{buffer}: {blocks} blocks of {:?}", found.block_rams);
     }

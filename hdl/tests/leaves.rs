@@ -42,18 +42,26 @@ leaf_test!(fetch, hdl::fetch::Fetch::new, ["tiny"], |rng, port| match port {
     "halt_i" => chance(rng, 3),
     "program_i" => Some(rng.bits() & 0xffff_ffe0),
     "instructions_i" => few(rng, 12),
-    "opcode_i" => Some(rng.below(9)),
+    "opcode_i" => Some(rng.below(11)),
     "fault_i" => Some(if rng.chance(2) { rng.below(16) } else { 0 }),
     "load_full_i" | "compute_full_i" | "store_full_i" => chance(rng, 20),
     _ => None,
 });
 
 leaf_test!(check, hdl::check::Check::new, ["tiny"], |rng, port| match port {
-    "opcode_i" => Some(rng.below(9)),
+    "opcode_i" => Some(rng.below(10)),
     // Mostly legal, and now and then a field that is not.
     "taps_word_len_i" => Some(rng.below(20)),
+    "load_buffer_i" | "quant_op_i" | "post_op_i" => Some(rng.below(4)),
+    "post_table_i" => chance(rng, 50),
     p if p.ends_with("chunks_i") => few(rng, 4),
     p if p.starts_with("rect_") && !p.ends_with("_base_i") => chance(rng, 90),
+    // Seldom in no buffer.
+    p if p.ends_with("_base_i") || p == "load_dst_i" || p == "store_src_i" => {
+        let buffer = if rng.chance(5) { 3 } else { rng.below(3) };
+        Some(buffer << 22 | rng.below(64))
+    }
+    p if p.ends_with("_scale_i") || p == "post_offset_i" => Some((55 + rng.below(150)) << 23),
     _ if rng.chance(5) => Some(0),
     _ => few(rng, 20).map(|v| v << 1 & 0xff),
 });
@@ -78,7 +86,7 @@ leaf_test!(runs, hdl::runs::Runs::new, ["default"], |rng, port| match port {
 leaf_test!(load_requester, hdl::load_requester::LoadRequester::new, ["tiny"], |rng, port| match port {
     "clear_i" | "halt_i" => chance(rng, 2),
     "valid_i" | "request_ready_i" => chance(rng, 80),
-    "tokens_i" | "pop_next_i" => few(rng, 3),
+    "store_tokens_i" | "compute_tokens_i" | "pop_prev_i" | "pop_next_i" => few(rng, 3),
     "runs_i" => few(rng, 2),
     "window_full_i" => chance(rng, 20),
     _ => None,
@@ -106,10 +114,11 @@ leaf_test!(tokens, hdl::tokens::Tokens::new, ["tiny"], |rng, port| match port {
 leaf_test!(lister, hdl::lister::Lister::new, ["tiny"], |rng, port| match port {
     "clear_i" | "halt_i" => chance(rng, 1),
     "valid_i" => chance(rng, 95),
-    "opcode_i" => Some(rng.below(6)),
+    "opcode_i" => Some(rng.below(8)),
     "pop_prev_i" | "pop_next_i" => few(rng, 2),
     "load_tokens_i" | "store_tokens_i" => few(rng, 4),
     "nx_i" | "ny_i" => few(rng, 5).map(|v| v + 1),
+    "quant_depth_i" => chance(rng, 50),
     "array_idle_i" => chance(rng, 70),
     "take_i" => chance(rng, 15),
     "chain_i" => chance(rng, 50),
@@ -123,6 +132,10 @@ leaf_test!(feeder, hdl::feeder::Feeder::new, ["tiny"], |rng, port| match port {
     "tile_n_ky_i" | "tile_n_kx_i" | "tile_words_i" => few(rng, 2).map(|v| v + 1),
     "tile_longs_i" => few(rng, 2),
     "tile_word_len_i" => Some(1 + rng.below(16)),
+    "tile_rows_i" => Some(1 + rng.below(7)),
+    "tile_width_i" | "tile_stride_i" | "tile_kx_step_i" => few(rng, 4),
+    "tile_column_i" => Some(rng.below(20).wrapping_sub(8)),
+    "depth_i" => chance(rng, 50),
     "drained_i" => chance(rng, 10),
     _ => None,
 });
@@ -171,6 +184,21 @@ leaf_test!(regs, hdl::regs::Regs::new, ["tiny"], |rng, port| match port {
     "done_i" => chance(rng, 30),
     _ => None,
 });
+
+#[test]
+fn differences() {
+    let config = config("tiny");
+    let stimulus = |rng: &mut Rng, port: &str| match port {
+        "enable_i" | "inside_i" => chance(rng, 80),
+        _ => None,
+    };
+    Cosim::new("difference8")
+        .cycles(CYCLES)
+        .run_with(|| hdl::difference::Difference8::new(&config), stimulus);
+    Cosim::new("difference16")
+        .cycles(CYCLES)
+        .run_with(|| hdl::difference::Difference16::new(&config), stimulus);
+}
 
 #[test]
 fn serializers() {

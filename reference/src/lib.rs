@@ -1,5 +1,7 @@
 //! The plain-loop reference: what every machine must compute, in the order a reader expects.
 
+pub mod machine;
+
 use std::ops::Range;
 
 use spec::layer::{Layer, LayerData};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Operands that one read of the input buffer brings; a word of one bank. At least the number of rows.
+/// Operands of a word of an activation buffer, which is what one read brings. At least the number of rows.
 pub const WORD: u32 = 16;
 /// Instructions that each engine's queue holds.
 pub const QUEUE_DEPTH: u32 = 8;
@@ -11,8 +11,8 @@ pub const QUEUE_DEPTH: u32 = 8;
 pub const LOAD_WINDOW: u32 = 4;
 /// Bytes of one channel's parameters: bias (int32) and multiplier (binary32).
 pub const PARAM_BYTES: u32 = 8;
-/// Most bytes of a buffer: addresses have 24 bits, and words may be padded to a power of two of bytes.
-const MAX_BUFFER: u32 = 8 << 20;
+/// Most bytes of a buffer: what the offset of an activation address reaches.
+const MAX_BUFFER: u32 = 4 << 20;
 /// Most words of the weight buffer, which instructions address.
 pub const MAX_WBUF_WORDS: u32 = 1 << 20;
 /// Most words of the parameter buffer, which instructions address.
@@ -38,6 +38,8 @@ pub struct ConfigSpec {
     pub wbuf: Option<Size>,
     /// Output buffer, bytes.
     pub obuf: Option<Size>,
+    /// Residual buffer (second operands), bytes.
+    pub rbuf: Option<Size>,
     /// Parameter buffer (biases and multipliers), bytes.
     pub pbuf: Option<Size>,
     /// Width of the memory bus.
@@ -136,6 +138,8 @@ pub struct Config {
     pub wbuf: u32,
     /// Output buffer, bytes.
     pub obuf: u32,
+    /// Residual buffer, bytes.
+    pub rbuf: u32,
     /// Parameter buffer, bytes.
     pub pbuf: u32,
     /// Width of the memory bus: 32, 64, 128, 256 or 512.
@@ -185,6 +189,7 @@ impl ConfigSpec {
             ibuf: self.ibuf.or(base.ibuf),
             wbuf: self.wbuf.or(base.wbuf),
             obuf: self.obuf.or(base.obuf),
+            rbuf: self.rbuf.or(base.rbuf),
             pbuf: self.pbuf.or(base.pbuf),
             bus_bits: self.bus_bits.or(base.bus_bits),
             burst_beats: self.burst_beats.or(base.burst_beats),
@@ -293,7 +298,8 @@ impl Config {
             operand_bits,
             ibuf: bytes("ibuf", spec.ibuf, 2 * WORD * operand, 1 << 10, u32::MAX)?,
             wbuf: bytes("wbuf", spec.wbuf, cols * operand, 1 << 10, MAX_WBUF_WORDS)?,
-            obuf: bytes("obuf", spec.obuf, (lanes * operand).max(bus_bits / 8), 512, u32::MAX)?,
+            obuf: bytes("obuf", spec.obuf, 2 * WORD * operand, 512, u32::MAX)?,
+            rbuf: bytes("rbuf", spec.rbuf.or(spec.obuf), 2 * WORD * operand, 512, u32::MAX)?,
             pbuf: bytes(
                 "pbuf",
                 spec.pbuf.or(Some(Size(8 << 10))),
@@ -329,8 +335,8 @@ impl Config {
         self.bus_bits / 8
     }
 
-    /// Bytes of one word of an input buffer bank.
-    pub fn ibuf_stride(&self) -> u32 {
+    /// Bytes of one word of an activation buffer's bank: what is read or written at a time.
+    pub fn abuf_stride(&self) -> u32 {
         WORD * self.operand_bytes()
     }
 
@@ -360,9 +366,11 @@ impl Config {
         self.lanes * self.operand_bytes()
     }
 
-    /// Bytes of one word of the output buffer, which the store engine reads at a time.
-    pub fn obuf_stride(&self) -> u32 {
-        self.chunk_bytes().max(self.bus_bytes())
+    /// Channels that the array works on at a time where it reduces by channel: those of two words, if it has the
+    /// columns.
+    pub fn depth_channels(&self) -> u32 {
+        let words = if self.cols >= 2 * WORD { 2 * WORD } else { WORD };
+        self.cols.min(words) / self.lanes * self.lanes
     }
 
     /// Chunks of `lanes` channels in a row of the array.
@@ -373,11 +381,11 @@ impl Config {
     /// The config as canonical TOML: what `koch config` prints and [`Self::hash`] covers.
     pub fn to_toml(&self) -> String {
         let Self { rows, cols, lanes, operand_bits, bus_bits, burst_beats, outstanding, .. } = self;
-        let [ibuf, wbuf, obuf, pbuf] =
-            [self.ibuf, self.wbuf, self.obuf, self.pbuf].map(|b| Size(u64::from(b)));
+        let [ibuf, wbuf, obuf, rbuf, pbuf] =
+            [self.ibuf, self.wbuf, self.obuf, self.rbuf, self.pbuf].map(|b| Size(u64::from(b)));
         format!(
             "rows = {rows}\ncols = {cols}\nlanes = {lanes}\noperand_bits = {operand_bits}\nibuf = \"{ibuf}\"\n\
-             wbuf = \"{wbuf}\"\nobuf = \"{obuf}\"\npbuf = \"{pbuf}\"\nbus_bits = {bus_bits}\n\
+             wbuf = \"{wbuf}\"\nobuf = \"{obuf}\"\nrbuf = \"{rbuf}\"\npbuf = \"{pbuf}\"\nbus_bits = {bus_bits}\n\
              burst_beats = {burst_beats}\noutstanding = {outstanding}\n"
         )
     }

@@ -22,7 +22,7 @@ const NOTICE: &str = "Generated from spec/src, do not edit: `make bless`.";
 const CONSTANTS: [(&str, u32, &str); 8] = [
     ("INSTRUCTION_BYTES", isa::INSTRUCTION_BYTES as u32, "Bytes of an instruction."),
     ("PROGRAM_ALIGN", isa::PROGRAM_ALIGN, "A program starts at a multiple of this many bytes."),
-    ("WORD", WORD, "Operands that one read of the input buffer brings."),
+    ("WORD", WORD, "Operands of a word of an activation buffer."),
     ("QUEUE_DEPTH", QUEUE_DEPTH, "Instructions that an engine's queue holds."),
     ("LOAD_WINDOW", LOAD_WINDOW, "Load instructions between requester and writer."),
     ("PARAM_BYTES", PARAM_BYTES, "Bytes of a channel's parameters: bias (int32), multiplier (binary32)."),

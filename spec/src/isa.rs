@@ -1,10 +1,10 @@
 //! The instruction set: every instruction is [`INSTRUCTION_BYTES`] bytes, little endian, and is declared here once.
 //!
 //! A program is a sequence of instructions in memory that the fetch engine dispatches, in order, to the queues of
-//! the load, compute and store engines. Engines run ahead of each other until a *token* they need is missing. Four
-//! token counters exist: load→compute, compute→load, compute→store, store→compute. Before it starts, an instruction
-//! pops `pop_prev` tokens from the engine before it (load < compute < store) and `pop_next` from the one after it;
-//! on completion it pushes one token to each side whose `push_` flag is set.
+//! the load, compute and store engines. Engines run ahead of each other until a *token* they need is missing. Five
+//! token counters exist: load→compute, compute→load, compute→store, store→compute, store→load. Before it starts, an
+//! instruction pops `pop_prev` tokens from the engine before it (load < compute < store < load) and `pop_next` from the
+//! one after it; on completion it pushes one token to each side whose `push_` flag is set.
 //!
 //! The sequential reading of a program (each instruction complete before the next starts) must never miss a token;
 //! then no order of events can deadlock, because the oldest unfinished instruction can always proceed.
@@ -107,6 +107,25 @@ pub struct Form {
     pub doc: &'static str,
     /// Fields after the opcode, in the order that the assembler prints them.
     pub fields: &'static [Field],
+}
+
+/// An activation address is a buffer in its upper two bits (0 input, 1 output, 2 residual buffer: any of them may
+/// serve as any) and an offset in that buffer below.
+pub const OFFSET_BITS: u32 = 22;
+
+/// An address in activation buffer `buffer`.
+pub const fn activation(buffer: u32, offset: u32) -> u32 {
+    buffer << OFFSET_BITS | offset
+}
+
+/// Whether one of these addresses is in no activation buffer.
+fn nowhere(addresses: &[u32]) -> bool {
+    addresses.iter().any(|a| a >> OFFSET_BITS == 3)
+}
+
+/// Whether the bits are those of a positive binary32 between 2^-64 and 2^64.
+fn bad_scale(bits: u32) -> bool {
+    !(63..191).contains(&(bits >> 23))
 }
 
 /// The opcode, at the same place in every instruction. Zero is no instruction, so cleared memory traps.
@@ -251,11 +270,13 @@ instructions! {
     /// bytes of padding before and `pad_right` after it. It ends with the row in which the stream ends; with
     /// `runs` = 0 it writes the padding of one row and reads nothing.
     Load "load" = 1 on Load {
+        /// Tokens from store to wait for.
+        pop_prev: u32[4 +: 8],
         /// Tokens from compute to wait for.
         pop_next: u32[12 +: 8],
         /// Push a token to compute when the last byte is written.
         push_next: bool[21 +: 1],
-        /// Destination: 0 input buffer, 1 weight buffer, 2 parameter buffer.
+        /// Destination: 0 an activation buffer, 1 weight buffer, 2 parameter buffer.
         buffer: u32[22 +: 2],
         /// Memory byte address of the first run; a multiple of the operand bytes.
         src: u32[24 +: 32],
@@ -291,23 +312,30 @@ instructions! {
         y_min: i32[58 +: 17],
         /// Largest output.
         y_max: i32[75 +: 17],
-        /// Input buffer addresses at or above this wrap round to 0 (a ring of rows).
+        /// Offsets at or above this, in the buffer that the array reads, wrap round to 0 (a ring of rows).
         ring: u32[92 +: 24],
+        /// The following reductions are by channel (`depth`), not over channels (`taps`).
+        depth: bool[116 +: 1],
+        /// What a reduction by channel does: 0 sum of activations by weights, 1 sum of activations, 2 largest
+        /// activation.
+        op: u32[117 +: 2],
+        /// Number that the register `layer` shows from here on.
+        layer: u32[120 +: 16],
     }
     /// Sets the reduction of the following rectangles: `n_ky` × `n_kx` taps, each a segment of contiguous operands
     /// read in `words` words, the first `longs` of `word_len` operands and the rest of one fewer.
     Taps "taps" = 3 on Compute {
         /// The accumulators start from zero (a reduction may be cut over several rectangles of one tile).
         first: bool[22 +: 1],
-        /// The sums are complete: requantise and write them to the output buffer.
+        /// The sums are complete: requantise and write them to an activation buffer.
         last: bool[23 +: 1],
         /// Kernel rows.
         n_ky: u32[24 +: 8],
         /// Segments of a kernel row.
         n_kx: u32[32 +: 8],
-        /// Input buffer bytes between kernel rows.
+        /// Bytes between kernel rows.
         ky_pitch: u32[40 +: 24],
-        /// Input buffer bytes between segments of a kernel row.
+        /// Bytes between segments of a kernel row.
         kx_pitch: u32[64 +: 20],
         /// Words of a segment.
         words: u32[84 +: 12],
@@ -327,7 +355,8 @@ instructions! {
         chunks: u32[189 +: 8],
     }
     /// Computes a rectangle of `nx` × `ny` output pixels with the current taps, in raster order, `rows` pixels a
-    /// tile. Tokens are pushed when the rectangle's last tile has been drained.
+    /// tile; by channel, a tile also ends with its row. Tokens are pushed when the rectangle's last tile has been
+    /// drained.
     Rect "rect" = 4 on Compute {
         /// Tokens from load to wait for.
         pop_prev: u32[4 +: 8],
@@ -339,31 +368,40 @@ instructions! {
         push_next: bool[21 +: 1],
         /// The next rectangle continues the last tile of this one.
         chain: bool[22 +: 1],
-        /// Input buffer address of the first pixel's first tap.
+        /// Activation address of the first pixel's first tap, which by channel may lie before the map.
         in_base: u32[24 +: 24],
-        /// Input buffer bytes between the first taps of neighbouring pixels of a row.
+        /// Bytes between the first taps of neighbouring pixels of a row.
         in_x: u32[48 +: 20],
-        /// Input buffer bytes between the first taps of neighbouring rows.
+        /// Bytes between the first taps of neighbouring rows.
         in_y: u32[68 +: 24],
-        /// Output buffer address of the first pixel, a multiple of `lanes` operands.
+        /// Activation address of the first output, a multiple of `lanes` operands.
         out_base: u32[92 +: 24],
-        /// Output buffer bytes between pixels.
+        /// Bytes between outputs of neighbouring pixels.
         out_x: u32[116 +: 20],
-        /// Output buffer bytes between rows.
+        /// Bytes between outputs of neighbouring rows.
         out_y: u32[136 +: 24],
         /// Pixels of a row.
         nx: u32[160 +: 16],
         /// Rows.
         ny: u32[176 +: 16],
+        /// Activation address of the first pixel's second operand (`post`), a multiple of `lanes` operands, in another
+        /// buffer than `in_base`.
+        res_base: u32[192 +: 24],
+        /// Bytes between second operands of neighbouring pixels.
+        res_x: u32[216 +: 20],
+        /// Bytes between second operands of neighbouring rows.
+        res_y: u32[236 +: 20],
     }
-    /// Copies segments of the output buffer to memory: segments of `seg_bytes`, `seg_pitch` apart, read as one byte
+    /// Copies segments of an activation buffer to memory: segments of `seg_bytes`, `seg_pitch` apart, read as one byte
     /// stream and laid down as `runs` runs of `run_bytes` contiguous bytes, `run_pitch` apart.
     Store "store" = 5 on Store {
         /// Tokens from compute to wait for.
         pop_prev: u32[4 +: 8],
-        /// Push a token to compute when the last byte has left the output buffer.
+        /// Push a token to compute when the last byte has left the buffer.
         push_prev: bool[20 +: 1],
-        /// Output buffer address of the first segment.
+        /// Push a token to load when memory has acknowledged the last byte.
+        push_next: bool[21 +: 1],
+        /// Activation address of the first segment.
         src: u32[24 +: 24],
         /// Bytes of a segment; not 0.
         seg_bytes: u32[48 +: 20],
@@ -380,6 +418,86 @@ instructions! {
     }
     /// Ends the program: the run is done when every engine is idle and every write is acknowledged.
     End "end" = 6 on Fetch {
+    }
+    /// Sets the reduction by channel of the following rectangles: `n_ky` × `n_kx` segments of a kernel, each cut by
+    /// the stride into `phases` of every stride-th tap, the first `longs` of `taps` taps and the rest of one fewer. A
+    /// tile of n pixels reads n + taps − 1 pixels, `in_x` apart, for each phase. A weight buffer word holds a tap.
+    Depth "depth" = 7 on Compute {
+        /// Kernel rows.
+        n_ky: u32[24 +: 8],
+        /// Segments of a kernel row.
+        n_kx: u32[32 +: 8],
+        /// Bytes between kernel rows.
+        ky_pitch: u32[40 +: 24],
+        /// Bytes between segments of a kernel row.
+        kx_pitch: u32[64 +: 20],
+        /// Phases of a segment.
+        phases: u32[84 +: 8],
+        /// Taps of a long phase.
+        taps: u32[92 +: 8],
+        /// Number of long phases, 1 to `phases`.
+        longs: u32[100 +: 8],
+        /// Bytes between phases.
+        phase_pitch: u32[108 +: 20],
+        /// Weight buffer word of the first tap.
+        w_base: u32[128 +: 20],
+        /// Parameter buffer word of the first chunk of channels.
+        p_base: u32[148 +: 16],
+        /// Chunks of `lanes` channels to drain.
+        chunks: u32[164 +: 8],
+        /// Columns of the map between neighbouring pixels.
+        stride: u32[172 +: 8],
+        /// Columns of the map between segments of a kernel row.
+        kx_step: u32[180 +: 8],
+        /// Columns from the first pixel's first tap to the map's first column. Taps outside the map do not count.
+        pad: u32[188 +: 8],
+        /// Columns of the map.
+        width: u32[196 +: 16],
+    }
+    /// Sets what happens to requantised outputs a: with a second operand b, y = clip(round(a × `a_scale` + (b ×
+    /// `b_scale` + `offset`)) + `y_zero`) or y = clip(round((a × b × `a_scale`) + `offset`) + `y_zero`), where a and b
+    /// are less their zero points, in 9 bits; then a table of 256 entries. What is in parentheses is rounded to
+    /// binary32, and what is in `round` before it is rounded to an integer, as in ONNX Runtime's QLinearAdd and
+    /// QLinearMul. `quant` switches all of it off. For operands of 8 bits. Waits until the array and the drain are
+    /// idle.
+    Post "post" = 8 on Compute {
+        /// 0 no second operand, 1 add, 2 multiply.
+        op: u32[22 +: 2],
+        /// The table is used.
+        table: bool[24 +: 1],
+        /// Second operands are signed.
+        signed: bool[25 +: 1],
+        /// The requantised outputs are b and the second operands a.
+        swap: bool[26 +: 1],
+        /// Zero point of a.
+        a_zero: i32[32 +: 17],
+        /// Zero point of b.
+        b_zero: i32[49 +: 17],
+        /// Zero point of the outputs.
+        y_zero: i32[66 +: 17],
+        /// Smallest output.
+        y_min: i32[83 +: 17],
+        /// Largest output.
+        y_max: i32[100 +: 17],
+        /// Bits of the binary32 factor of a or of the product.
+        a_scale: u32[128 +: 32],
+        /// Bits of b's binary32 factor.
+        b_scale: u32[160 +: 32],
+        /// Bits of the binary32 offset.
+        offset: u32[192 +: 32],
+    }
+    /// Writes 16 entries of the table. Waits until the array and the drain are idle.
+    Table "table" = 9 on Compute {
+        /// Which 16 entries: those of the operands, read as unsigned, from 16 × this on.
+        index: u32[24 +: 4],
+        /// Entries 0 to 3, the lowest byte first.
+        d0: u32[32 +: 32],
+        /// Entries 4 to 7.
+        d1: u32[64 +: 32],
+        /// Entries 8 to 11.
+        d2: u32[96 +: 32],
+        /// Entries 12 to 15.
+        d3: u32[128 +: 32],
     }
 }
 
@@ -450,6 +568,7 @@ fn odd(config: &crate::Config, values: &[u32]) -> bool {
 
 checks! {
     Load "load" BadField "`buffer` is 3." |i, _| i.buffer == 3;
+    Load "load" BadField "`buffer` is 0 and `dst` is in no buffer." |i, _| i.buffer == 0 && nowhere(&[i.dst]);
     Load "load" BadField "`run_bytes` or `row_bytes` is 0 and `runs` is not."
         |i, _| i.runs != 0 && zero(&[i.run_bytes, i.row_bytes]);
     Load "load" Misaligned
@@ -462,11 +581,27 @@ checks! {
     Taps "taps" BadField "`chunks` is more than the array has." |i, c| i.chunks > c.chunks();
     Taps "taps" BadField "`longs` is more than `words`, or fewer although `word_len` is 1."
         |i, _| i.longs > i.words || (i.word_len == 1 && i.longs != i.words);
+    Quant "quant" BadField "`op` is 3." |i, _| i.op == 3;
+    Depth "depth" BadField "`n_ky`, `n_kx`, `phases`, `taps`, `longs`, `chunks`, `stride` or `width` is 0."
+        |i, _| zero(&[i.n_ky, i.n_kx, i.phases, i.taps, i.longs, i.chunks, i.stride, i.width]);
+    Depth "depth" BadField "`chunks` is more than a word of channels has."
+        |i, c| i.chunks > c.depth_channels() / c.lanes;
+    Depth "depth" BadField "`longs` is more than `phases`, or fewer although `taps` is 1."
+        |i, _| i.longs > i.phases || (i.taps == 1 && i.longs != i.phases);
+    Post "post" BadField "`op` is 3, or `op` or `table` is set although operands have 16 bits."
+        |i, c| i.op == 3 || (c.operand_bits != 8 && (i.op != 0 || i.table));
+    Post "post" BadField "`a_scale` (or, to add, `b_scale`) is not between 2^-64 and 2^64."
+        |i, _| (i.op != 0 && bad_scale(i.a_scale)) || (i.op == 1 && bad_scale(i.b_scale));
+    Post "post" BadField "`offset` is neither 0 nor of a magnitude between 2^-64 and 2^64."
+        |i, _| i.op != 0 && i.offset != 0 && bad_scale(i.offset & 0x7fff_ffff);
     Rect "rect" BadField "`nx` or `ny` is 0." |i, _| zero(&[i.nx, i.ny]);
+    Rect "rect" BadField "`in_base`, `out_base` or `res_base` is in no buffer."
+        |i, _| nowhere(&[i.in_base, i.out_base, i.res_base]);
     Rect "rect" BadField "`chain` is set together with `push_prev` or `push_next`."
         |i, _| i.chain && (i.push_prev || i.push_next);
     Rect "rect" Misaligned "`in_base` or `out_base` is no multiple of the operand bytes."
         |i, c| odd(c, &[i.in_base, i.out_base]);
+    Store "store" BadField "`src` is in no buffer." |i, _| nowhere(&[i.src]);
     Store "store" BadField "`seg_bytes`, `run_bytes` or `runs` is 0."
         |i, _| zero(&[i.seg_bytes, i.run_bytes, i.runs]);
     Store "store" Misaligned

@@ -6,6 +6,7 @@ pub mod docs;
 pub mod isa;
 pub mod layer;
 pub mod memory;
+pub mod post;
 pub mod program;
 pub mod regs;
 pub mod requant;
@@ -14,5 +15,5 @@ pub mod timing;
 
 pub use config::{Config, ConfigError, ConfigSpec, Size};
 pub use memory::MemorySpec;
-pub use program::{Program, Run, Segment};
+pub use program::{Mark, Program, Run, Segment};
 pub use regs::{Counters, Status};

@@ -50,4 +50,30 @@ pub struct Run {
     pub counters: Counters,
     /// The output bytes, from machines that compute them.
     pub output: Option<Vec<u8>>,
+    /// Each change of the layer's number, with the counters of cycles, busy and idle, at its `quant` instruction.
+    pub marks: Vec<Mark>,
+}
+
+/// A layer starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its number.
+    pub layer: u32,
+    /// Counters up to and with the cycle of its `quant` instruction; bytes are left at 0.
+    pub counters: Counters,
+}
+
+impl Mark {
+    /// A mark without what the buses moved, of which another machine may not know when.
+    pub fn new(layer: u32, counters: Counters) -> Self {
+        let counters = Counters {
+            read_program: 0,
+            read_input: 0,
+            read_weight: 0,
+            read_param: 0,
+            written: 0,
+            ..counters
+        };
+        Self { layer, counters }
+    }
 }

@@ -80,6 +80,12 @@ pub const REGISTERS: &[Register] = &[
         access: Access::ReadWrite,
         doc: "Number of instructions of the program. Not to be written while busy.",
     },
+    Register {
+        name: "layer",
+        offset: 0x20,
+        access: Access::Read,
+        doc: "Number that the last executed `quant` instruction gave, 0 before the first.",
+    },
 ];
 
 macro_rules! statuses {
@@ -177,7 +183,7 @@ counters! {
     idle_tail,
     /// Bus bytes read by the fetch engine.
     read_program,
-    /// Bus bytes read into the input buffer.
+    /// Bus bytes read into activation buffers.
     read_input,
     /// Bus bytes read into the weight buffer.
     read_weight,

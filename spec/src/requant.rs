@@ -41,7 +41,7 @@ pub fn requantise_bits(acc: i32, multiplier: f32, zero_point: i32, lo: i32, hi: 
 }
 
 /// `value * 2^exp` (value > 0) as a 24-bit significand with its top bit set, and an exponent; rounded half to even.
-fn normalise(value: u64, exp: i32) -> (u64, i32) {
+pub(crate) fn normalise(value: u64, exp: i32) -> (u64, i32) {
     let length = 64 - value.leading_zeros();
     if length <= 24 {
         let up = 24 - length;
@@ -55,14 +55,14 @@ fn normalise(value: u64, exp: i32) -> (u64, i32) {
 }
 
 /// `value / 2^shift` (1 <= shift < 64) rounded half to even: by guard bit, sticky bits and the lowest kept bit.
-fn shift_right_half_even(value: u64, shift: u32) -> u64 {
+pub(crate) fn shift_right_half_even(value: u64, shift: u32) -> u64 {
     let kept = value >> shift;
     let guard = (value >> (shift - 1)) & 1;
     let sticky = u64::from(value & ((1 << (shift - 1)) - 1) != 0);
     kept + (guard & (sticky | (kept & 1)))
 }
 
-fn saturate(rounded: i64, zero_point: i32, lo: i32, hi: i32) -> i32 {
+pub(crate) fn saturate(rounded: i64, zero_point: i32, lo: i32, hi: i32) -> i32 {
     rounded.saturating_add(i64::from(zero_point)).max(i64::from(lo)).min(i64::from(hi)) as i32
 }
 

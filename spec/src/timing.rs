@@ -4,36 +4,58 @@ use crate::Config;
 
 /// Cycles from an operand's issue by the feeder to the cycle in which it is at the array's edge.
 pub const ISSUE_TO_ARRAY: u32 = 6;
-/// Cycles from issue to the cycle in which the sum of row 0, column 0 can be read.
+/// Cycles from issue to the cycle in which the sum of row 0, column 0 is complete.
 pub const ISSUE_TO_SUM: u32 = ISSUE_TO_ARRAY + 2;
 /// Register stages of a requantisation lane.
 pub const REQUANT_LATENCY: u32 = 8;
-/// Cycles from a drain step to the cycle in which its outputs are written into the output buffer.
-pub const DRAIN_TO_WRITE: u32 = 2 + REQUANT_LATENCY;
+/// Register stages of a post lane, which follows a requantisation lane if operands have 8 bits.
+pub const POST_LATENCY: u32 = 18;
+/// Cycles from the array's read of an activation buffer to its word.
+pub const READ_LATENCY: u32 = 4;
+/// Cycles from the post lanes' read of an activation buffer to their chunk.
+pub const SECOND_LATENCY: u32 = 4;
+/// Cycles from the store engine's read of an activation buffer to its word.
+pub const STORE_LATENCY: u32 = 4;
+/// Cycles from the store engine's last read of a burst to the cycle in which the burst can be sent.
+pub const GATHER_LATENCY: u32 = STORE_LATENCY + 2;
 /// Tile descriptors between the pixel lister, the feeder and the drain.
 pub const TILE_SLOTS: u32 = 4;
 
-/// Cycles from the issue of a tile's last operand to its first drain step: then all sums that a chunk needs are
-/// there before the chunk is shifted out.
-pub fn issue_to_drain(config: &Config) -> u32 {
-    ISSUE_TO_SUM + drain_wait(config)
+/// Cycles from a drain step to the cycle in which its sums are at the requantisation lanes.
+pub const DRAIN_TO_REQUANT: u32 = 2;
+
+/// Cycles from a drain step to the cycle in which its outputs are written into an activation buffer.
+pub fn drain_to_write(config: &Config) -> u32 {
+    let post = if config.operand_bits == 8 { POST_LATENCY } else { 0 };
+    DRAIN_TO_REQUANT + REQUANT_LATENCY + post
 }
 
-/// After sum (0,0) is there: wait until, for every chunk j, row `rows - 1` of its last column is there when the
-/// chunk's turn comes (`j * rows` later).
-fn drain_wait(config: &Config) -> u32 {
+/// Cycles from the issue of a tile's last operand (`depth`: last tap) to its first drain step: then all sums that a
+/// chunk needs are there before the chunk is shifted out.
+pub fn issue_to_drain(config: &Config, depth: bool) -> u32 {
+    ISSUE_TO_SUM + drain_wait(config, depth)
+}
+
+/// After sum (0,0) is complete: wait until, for every chunk j, row `rows - 1` of its last column is there when the
+/// chunk's turn comes (`j * rows` later). Row r is r cycles behind row 0, by channel 2r, but row 0's sums move to
+/// their shadow registers a cycle late.
+fn drain_wait(config: &Config, depth: bool) -> u32 {
     let Config { rows, lanes, .. } = *config;
-    rows + lanes - 2 + (config.chunks() - 1) * lanes.saturating_sub(rows)
+    let last_row = if depth { 2 * (rows - 1) } else { rows - 1 };
+    last_row.max(1) + lanes - 1 + (config.chunks() - 1) * lanes.saturating_sub(rows)
 }
 
-/// Least cycles between the issues of two tiles' last operands, so that no sum is overwritten before it is drained,
-/// the drain is free again, and a tile's descriptor outlives its drain.
-pub fn tile_gap(config: &Config) -> u32 {
+/// Least cycles between the issues of two tiles' last operands (`depth`: last taps), so that no sum is overwritten
+/// before it is drained, the drain is free again, and a tile's descriptor outlives its drain.
+pub fn tile_gap(config: &Config, depth: bool) -> u32 {
     let Config { rows, lanes, .. } = *config;
     let chunks = config.chunks();
-    let undrained = drain_wait(config) + rows + (chunks - 1) * rows.saturating_sub(lanes);
-    let drain = chunks * rows;
-    let descriptor = (issue_to_drain(config) + drain).div_ceil(2);
+    // Row 0 is overwritten first: its last step must be over when its next sum, a cycle late, is there.
+    let undrained = drain_wait(config, depth) - 1 + rows + (chunks - 1) * rows.saturating_sub(lanes);
+    let drain = if depth { config.depth_channels() / lanes } else { chunks } * rows;
+    // The lister fills a tile's slot again two cycles after the last issue but one before the slot's turn; what it
+    // writes is there a cycle later.
+    let descriptor = (issue_to_drain(config, depth) + drain - 2).div_ceil(TILE_SLOTS - 2);
     undrained.max(drain).max(descriptor)
 }
 

@@ -254,7 +254,7 @@ prop_compose! {
     fn any_spec()(
         small in prop::array::uniform7(prop::option::weighted(0.95, number())),
         legal in prop::array::uniform7(prop::bool::weighted(0.7)),
-        sizes in prop::array::uniform4(prop::option::weighted(0.95, (number(), 0..40u32))),
+        sizes in prop::array::uniform5(prop::option::weighted(0.95, (number(), 0..40u32))),
     ) -> ConfigSpec {
         let choices: [&[u32]; 7] = [
             &[1, 2, 7, 8, 15, 16], &[4, 8, 12, 32, 36, 60, 64], &[1, 2, 4, 8, 16], &[8, 16],
@@ -265,7 +265,7 @@ prop_compose! {
         ConfigSpec {
             rows: pick(0), cols: pick(1), lanes: pick(2), operand_bits: pick(3),
             bus_bits: pick(4), burst_beats: pick(5), outstanding: pick(6),
-            ibuf: size(0), wbuf: size(1), obuf: size(2), pbuf: size(3),
+            ibuf: size(0), wbuf: size(1), obuf: size(2), pbuf: size(3), rbuf: size(4),
         }
     }
 }
@@ -280,9 +280,12 @@ proptest! {
             prop_assert!(config.wbuf_words() <= spec::config::MAX_WBUF_WORDS);
             prop_assert!(config.pbuf_words() <= spec::config::MAX_PBUF_WORDS);
             prop_assert!(config.wbuf_words() > 0 && config.wbuf_words() * config.wbuf_stride() <= 1 << 24 && config.pbuf_words() > 0 && config.chunks() > 0);
-            prop_assert!(config.obuf_stride() <= config.obuf && config.ibuf_stride() < config.ibuf);
-            prop_assert!(spec::timing::tile_gap(&config) > 0 && spec::timing::fetch_batch(&config) > 0);
-            prop_assert!(spec::timing::issue_to_drain(&config) > 0 && config.peak() > 0);
+            prop_assert!(config.abuf_stride() <= config.obuf && config.abuf_stride() < config.ibuf);
+            prop_assert!(spec::timing::fetch_batch(&config) > 0 && config.peak() > 0);
+            for depth in [false, true] {
+                prop_assert!(spec::timing::tile_gap(&config, depth) > 0);
+                prop_assert!(spec::timing::issue_to_drain(&config, depth) > 0);
+            }
             // What is printed reads back as the same config.
             let again = Config::new("any", ConfigSpec::from_toml(&config.to_toml()).unwrap()).unwrap();
             prop_assert_eq!(again.hash(), config.hash());

@@ -88,7 +88,10 @@ fn instructions_reach_every_word_of_the_largest_buffers() {
 #[test]
 fn cleared_memory_is_no_instruction() {
     let message = Instruction::decode(&[0; INSTRUCTION_BYTES]).unwrap_err().to_string();
-    assert_eq!(message, "illegal opcode 0: the opcodes are 1 load, 2 quant, 3 taps, 4 rect, 5 store, 6 end");
+    assert_eq!(
+        message,
+        "illegal opcode 0: the opcodes are 1 load, 2 quant, 3 taps, 4 rect, 5 store, 6 end, 7 depth, 8 post, 9 table"
+    );
 }
 
 #[test]
@@ -118,29 +121,44 @@ fn every_check_refuses_something() {
     )
     .unwrap();
     let taps = "taps n_ky=1 n_kx=1 words=2 word_len=16 longs=2 chunks=4";
+    let depth = "depth n_ky=1 n_kx=1 phases=2 taps=2 longs=1 chunks=4 stride=1 width=9";
     let rect = "rect nx=1 ny=1";
     let store = "store seg_bytes=2 run_bytes=2 runs=1";
-    for good in ["load", "load runs=1 run_bytes=2 row_bytes=2", taps, rect, store, "quant x_zero=-1", "end"] {
+    let loaded = "load runs=1 run_bytes=2 row_bytes=2";
+    for good in ["load", loaded, taps, depth, rect, store, "quant x_zero=-1", "post", "table", "end"] {
         assert_eq!(good.parse::<Instruction>().unwrap().fault(&config), None, "{good}");
     }
     let refused = [
         "load buffer=3".to_owned(),
+        "load dst=12582912".to_owned(),
         "load runs=1 run_bytes=2".to_owned(),
         "load src=1".to_owned(),
         taps.replace("n_kx=1", "n_kx=0"),
         taps.replace("word_len=16", "word_len=17"),
         taps.replace("chunks=4", "chunks=5"),
         taps.replace("longs=2", "longs=3"),
+        "quant op=3".to_owned(),
+        depth.replace("width=9", "width=0"),
+        depth.replace("chunks=4", "chunks=5"),
+        depth.replace("longs=1", "longs=3"),
+        "post op=1".to_owned(),
+        "post op=2 a_scale=1".to_owned(),
+        "post op=2 a_scale=1065353216 offset=1".to_owned(),
         "rect nx=1".to_owned(),
+        format!("{rect} out_base=12582912"),
         format!("{rect} chain=1 push_next=1"),
         format!("{rect} out_base=3"),
+        "store src=12582912".to_owned(),
         store.replace("runs=1", "runs=0"),
         format!("{store} dst=1"),
     ];
+    // Second operands are for operands of 8 bits.
+    let narrow = Config::named("default").unwrap();
     assert_eq!(refused.len(), CHECKS.len());
     for (line, check) in refused.iter().zip(CHECKS) {
         assert!(line.starts_with(check.form));
-        let status: Option<Status> = line.parse::<Instruction>().unwrap().fault(&config);
+        let config = if line.contains("a_scale") { &narrow } else { &config };
+        let status: Option<Status> = line.parse::<Instruction>().unwrap().fault(config);
         assert_eq!(status, Some(check.status), "{line}");
     }
 }

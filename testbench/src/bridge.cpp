@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "Vkoch.h"
+#include "Vkoch___024root.h"
 #include "verilated.h"
 #if VM_TRACE
 #include "verilated_fst_c.h"
@@ -138,5 +139,17 @@ void koch_cycle(void* instance, const Answers* a, const uint8_t* rdata, Control*
   }
 }
 
-int koch_irq(void* instance) { return static_cast<Instance*>(instance)->top.irq_o; }
+// Bit 0: the interrupt line; above it the number of the layer.
+uint32_t koch_state(void* instance) {
+  Vkoch& top = static_cast<Instance*>(instance)->top;
+  return top.irq_o | static_cast<uint32_t>(top.rootp->koch__DOT__u_counters__DOT__layer_q) << 1;
+}
+
+// All counters as they are now.
+void koch_counters(void* instance, uint64_t* values) {
+  const auto* root = static_cast<Instance*>(instance)->top.rootp;
+#define KOCH_COUNTER(name) *values++ = root->koch__DOT__u_counters__DOT__##name##_q;
+  KOCH_COUNTERS
+#undef KOCH_COUNTER
+}
 }

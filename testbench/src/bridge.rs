@@ -6,8 +6,8 @@
 
 use crate::memory::{Answers, Requests};
 use sha2::Digest as _;
-use spec::Config;
-use std::ffi::{CString, OsStr, c_char, c_int, c_void};
+use spec::{Config, Counters};
+use std::ffi::{CString, OsStr, c_char, c_void};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -155,7 +155,9 @@ pub fn build_in(cache: &Path, config: &Config, trace: bool) -> Result<PathBuf, B
     let verilator = hdl::cosim::verilator();
     let version = run(Command::new(&verilator).arg("--version"))?;
     let bus = format!("-DKOCH_BUS_BYTES={}", config.bus_bytes());
-    let mut parts = vec![version.as_str(), BRIDGE, &bus, if trace { "trace" } else { "" }];
+    let counters: String = Counters::ALL.iter().map(|(name, _)| format!("KOCH_COUNTER({name})")).collect();
+    let counters = format!("-DKOCH_COUNTERS={counters}");
+    let mut parts = vec![version.as_str(), BRIDGE, &bus, &counters, if trace { "trace" } else { "" }];
     parts.extend(VERILATOR_FLAGS.iter().chain(CXX_FLAGS));
     parts.extend(files.iter().flat_map(|(name, text)| [name.as_str(), text.as_str()]));
     let root = run(Command::new(&verilator).arg("--getenv").arg("VERILATOR_ROOT"))?;
@@ -169,6 +171,7 @@ pub fn build_in(cache: &Path, config: &Config, trace: bool) -> Result<PathBuf, B
         "-DVM_COVERAGE=0".into(),
         "-DVM_SC=0".into(),
         bus.clone(),
+        counters.clone(),
     ]);
 
     // Verilator's own runtime, shared by all models.
@@ -233,7 +236,8 @@ type New = unsafe extern "C" fn(*const c_char, u32) -> *mut c_void;
 type Free = unsafe extern "C" fn(*mut c_void);
 type RequestsFn = unsafe extern "C" fn(*mut c_void, *mut Requests, *mut u8, *mut u64);
 type CycleFn = unsafe extern "C" fn(*mut c_void, *const Answers, *const u8, *mut Control);
-type IrqFn = unsafe extern "C" fn(*mut c_void) -> c_int;
+type StateFn = unsafe extern "C" fn(*mut c_void) -> u32;
+type CountersFn = unsafe extern "C" fn(*mut c_void, *mut u64);
 
 /// A loaded library.
 pub struct Library {
@@ -241,7 +245,8 @@ pub struct Library {
     free: Free,
     requests: RequestsFn,
     cycle: CycleFn,
-    irq: IrqFn,
+    state: StateFn,
+    counters: CountersFn,
     _library: libloading::Library,
 }
 
@@ -258,7 +263,8 @@ impl Library {
                 free: *library.get::<Free>(b"koch_free").map_err(error)?,
                 requests: *library.get::<RequestsFn>(b"koch_requests").map_err(error)?,
                 cycle: *library.get::<CycleFn>(b"koch_cycle").map_err(error)?,
-                irq: *library.get::<IrqFn>(b"koch_irq").map_err(error)?,
+                state: *library.get::<StateFn>(b"koch_state").map_err(error)?,
+                counters: *library.get::<CountersFn>(b"koch_counters").map_err(error)?,
                 _library: library,
             })
         }
@@ -303,10 +309,19 @@ impl<'a> Instance<'a> {
         unsafe { (self.library.cycle)(self.state, answers, rdata.as_ptr(), control) };
     }
 
-    /// The interrupt line.
-    pub fn irq(&self) -> bool {
+    /// The interrupt line, and the number of the layer.
+    pub fn state(&self) -> (bool, u32) {
         // SAFETY: `state` is live.
-        unsafe { (self.library.irq)(self.state) != 0 }
+        let state = unsafe { (self.library.state)(self.state) };
+        (state & 1 != 0, state >> 1)
+    }
+
+    /// All counters as they are now.
+    pub fn counters(&self) -> Counters {
+        let mut values = vec![0; Counters::ALL.len()];
+        // SAFETY: `state` is live, and there is room for every counter.
+        unsafe { (self.library.counters)(self.state, values.as_mut_ptr()) };
+        Counters::from_values(&values)
     }
 }
 

@@ -59,6 +59,7 @@ pub fn random_config(seed: u64, index: u64) -> Config {
         ibuf: Some(Size(u64::from(d.of(&[2u32, 3, 4, 8, 16, 64])) << 10)),
         wbuf: Some(Size(u64::from(d.of(&[2u32, 3, 8, 16, 64])) << 10)),
         obuf: Some(Size(u64::from(d.of(&[2u32, 3, 4, 8, 32])) << 10)),
+        rbuf: Some(Size(u64::from(d.of(&[1u32, 4, 8])) << 10)),
         pbuf: Some(Size(u64::from(d.of(&[2 * cols * 8, 4 * cols * 8, 8192]).max(256)))),
         bus_bits: Some(bus_bits),
         burst_beats: Some(d.of(&[8, 16, 32, 64])),
@@ -172,6 +173,10 @@ impl Outcome {
         }
         if self.rtl.status != self.model.status {
             return Some(format!("status: RTL {}, model {}", self.rtl.status, self.model.status));
+        }
+        let (rtl, model) = (&self.rtl.marks, &self.model.marks);
+        if let Some(at) = (0..rtl.len().max(model.len())).find(|&at| rtl.get(at) != model.get(at)) {
+            return Some(format!("mark {at}: RTL {:?}, model {:?}", rtl.get(at), model.get(at)));
         }
         let (rtl, model) = (self.rtl.counters.values(), self.model.counters.values());
         let at = rtl.iter().zip(&model).position(|(a, b)| a != b)?;

@@ -4,6 +4,7 @@
 pub mod bridge;
 pub mod cases;
 pub mod memory;
+pub mod networks;
 pub mod rtl;
 
 pub use bridge::BuildError;

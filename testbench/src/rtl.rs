@@ -3,7 +3,7 @@
 use crate::bridge::{self, BuildError, Control, Instance, Library};
 use crate::memory::{Answers, Bytes, Memory, Requests};
 use spec::regs::{COUNTERS_OFFSET, REGISTERS};
-use spec::{Config, Counters, MemorySpec, Program, Run, Status, memory::MemoryError};
+use spec::{Config, Counters, Mark, MemorySpec, Program, Run, Status, memory::MemoryError};
 use std::path::PathBuf;
 
 /// A config's RTL, ready to run programs.
@@ -100,7 +100,18 @@ impl Rtl {
         let mut strobe = 0;
         let mut idle = Control { bready: 1, rst_n: 1, ..Control::default() };
         let mut t = 0;
-        while !host.instance.irq() {
+        let mut marks = Vec::new();
+        let mut layer = 0;
+        loop {
+            let (done, now) = host.instance.state();
+            // The number that the run before left is still there in the first cycle.
+            if now != layer && t > 0 {
+                layer = now;
+                marks.push(Mark::new(layer, host.instance.counters()));
+            }
+            if done {
+                break;
+            }
             if t >= limit {
                 return Err(RunError::Hang(t));
             }
@@ -132,6 +143,7 @@ impl Rtl {
             status: Status::from_code(status >> 8 & 15).unwrap_or_default(),
             counters: Counters::from_values(&values),
             output: Some(output),
+            marks,
         })
     }
 }

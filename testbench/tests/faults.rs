@@ -1,7 +1,7 @@
 //! Bad programs and bad memories: the RTL stops with the status that the cycle model predicts, never hangs, and runs
 //! the next program correctly without a reset.
 
-use spec::isa::{Instruction, Load, Quant, Rect, Store, Taps};
+use spec::isa::{Depth, Instruction, Load, Post, Quant, Rect, Store, Taps, activation};
 use spec::layer::Layer;
 use spec::{Config, MemorySpec, Program, Status};
 use testbench::Rtl;
@@ -53,7 +53,7 @@ fn every_status_is_the_models() {
     let taps = "taps first=1 last=1 n_ky=1 n_kx=1 words=1 word_len=4 longs=1 chunks=1";
     for memory in [&memory, &slow] {
         // Illegal opcodes, cleared memory among them.
-        for opcode in [0u8, 7, 15] {
+        for opcode in [0u8, 10, 15] {
             let mut bad = assemble(&[load, end]);
             bad.code[32] = opcode;
             check(&rtl, &config, &bad, memory, Status::IllegalInstruction);
@@ -67,6 +67,7 @@ fn every_status_is_the_models() {
         // Tokens that nobody pushes.
         for line in [
             "load pop_next=1 src=0 run_bytes=16 runs=1 row_bytes=16",
+            "load pop_prev=1 src=0 run_bytes=16 runs=1 row_bytes=16",
             "rect pop_prev=1 nx=1 ny=1",
             "rect pop_next=2 nx=1 ny=1",
             "store pop_prev=1 seg_bytes=4 run_bytes=4 runs=1",
@@ -95,10 +96,27 @@ fn every_bad_field_is_refused() {
     let taps = Taps { n_ky: 1, n_kx: 1, words: 1, word_len: 4, longs: 1, chunks: 1, ..Taps::default() };
     let rect = Rect { nx: 1, ny: 1, ..Rect::default() };
     let store = Store { seg_bytes: 4, run_bytes: 4, runs: 1, ..Store::default() };
+    let depth = Depth {
+        n_ky: 1,
+        n_kx: 1,
+        phases: 1,
+        taps: 1,
+        longs: 1,
+        chunks: 1,
+        stride: 1,
+        width: 1,
+        ..Depth::default()
+    };
+    let one = 1f32.to_bits();
+    let [large, small] = [1u32 + 127 + 63, 62].map(|exponent| exponent << 23);
+    let add = Post { op: 1, a_scale: one, b_scale: one, ..Post::default() };
+    let nowhere = activation(3, 0);
     let bad: Vec<Instruction> = vec![
         Load { run_bytes: 0, ..load }.into(),
         Load { row_bytes: 0, ..load }.into(),
         Load { buffer: 3, ..load }.into(),
+        Load { dst: nowhere, ..load }.into(),
+        Quant { op: 3, ..Quant::default() }.into(),
         Taps { n_ky: 0, ..taps }.into(),
         Taps { n_kx: 0, ..taps }.into(),
         Taps { words: 0, ..taps }.into(),
@@ -109,14 +127,38 @@ fn every_bad_field_is_refused() {
         Taps { word_len: 1, words: 2, ..taps }.into(),
         Taps { chunks: 0, ..taps }.into(),
         Taps { chunks: 2, ..taps }.into(),
+        Depth { n_ky: 0, ..depth }.into(),
+        Depth { n_kx: 0, ..depth }.into(),
+        Depth { phases: 0, ..depth }.into(),
+        Depth { taps: 0, ..depth }.into(),
+        Depth { longs: 0, ..depth }.into(),
+        Depth { longs: 2, ..depth }.into(),
+        Depth { phases: 2, ..depth }.into(),
+        Depth { chunks: 0, ..depth }.into(),
+        Depth { chunks: 2, ..depth }.into(),
+        Depth { stride: 0, ..depth }.into(),
+        Depth { width: 0, ..depth }.into(),
+        Post { op: 3, ..add }.into(),
+        Post { a_scale: large, ..add }.into(),
+        Post { a_scale: small, ..add }.into(),
+        Post { a_scale: one | 1 << 31, ..add }.into(),
+        Post { b_scale: large, ..add }.into(),
+        Post { b_scale: 0, ..add }.into(),
+        Post { offset: small | 1 << 31, ..add }.into(),
+        Post { op: 2, offset: large, ..add }.into(),
         Rect { nx: 0, ..rect }.into(),
+        Rect { in_base: nowhere, ..rect }.into(),
+        Rect { out_base: nowhere | 4, ..rect }.into(),
+        Rect { res_base: nowhere, ..rect }.into(),
         Rect { ny: 0, ..rect }.into(),
         Rect { chain: true, push_prev: true, ..rect }.into(),
         Rect { chain: true, push_next: true, ..rect }.into(),
         Store { seg_bytes: 0, ..store }.into(),
         Store { run_bytes: 0, ..store }.into(),
         Store { runs: 0, ..store }.into(),
+        Store { src: nowhere, ..store }.into(),
     ];
+    let wide_bad: Vec<Instruction> = vec![add.into(), Post { table: true, ..Post::default() }.into()];
     let odd: Vec<Instruction> = vec![
         Load { src: 1, ..load }.into(),
         Load { run_bytes: 3, ..load }.into(),
@@ -131,7 +173,11 @@ fn every_bad_field_is_refused() {
         Store { run_bytes: 3, ..store }.into(),
         Store { run_pitch: 3, ..store }.into(),
     ];
-    for (config, cases, want) in [(&config, &bad, Status::BadField), (&wide, &odd, Status::Misaligned)] {
+    for (config, cases, want) in [
+        (&config, &bad, Status::BadField),
+        (&wide, &wide_bad, Status::BadField),
+        (&wide, &odd, Status::Misaligned),
+    ] {
         let rtl = Rtl::new(config, None).unwrap_or_else(|e| panic!("{e}"));
         for case in cases {
             let lines = [Quant::default().into(), *case, spec::isa::End {}.into()];
@@ -169,13 +215,17 @@ fn bus_errors_stop_the_run() {
 fn too_many_tokens_are_an_error() {
     let config = Config::named("tiny").expect("a named config");
     let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
-    // Loads that do nothing but push: one more than the counter holds.
+    // Loads that do nothing but push, and stores of a byte that tell: one more than the counter holds.
     let push = Load { push_next: true, ..Load::default() };
-    let mut lines: Vec<Instruction> = vec![push.into(); usize::from(u16::MAX) + 1];
-    lines.push(spec::isa::End {}.into());
-    check(&rtl, &config, &program(&lines), &MemorySpec::default(), Status::TokenOverflow);
-    lines.remove(0);
-    let run = rtl.run(&program(&lines), &MemorySpec::default(), LIMIT).unwrap_or_else(|e| panic!("{e}"));
-    let model = cyclemodel::run(&config, &program(&lines), &MemorySpec::default()).expect("a legal memory");
-    assert_eq!((run.status, run.counters), (Status::Ok, model.counters));
+    let tell = Store { push_next: true, seg_bytes: 1, run_bytes: 1, runs: 1, ..Store::default() };
+    let memory = MemorySpec { latency: 1, ..MemorySpec::default() };
+    for line in [Instruction::from(push), tell.into()] {
+        let mut lines = vec![line; usize::from(u16::MAX) + 1];
+        lines.push(spec::isa::End {}.into());
+        check(&rtl, &config, &program(&lines), &memory, Status::TokenOverflow);
+        lines.remove(0);
+        let run = rtl.run(&program(&lines), &memory, LIMIT).unwrap_or_else(|e| panic!("{e}"));
+        let model = cyclemodel::run(&config, &program(&lines), &memory).expect("a legal memory");
+        assert_eq!((run.status, run.counters), (Status::Ok, model.counters));
+    }
 }

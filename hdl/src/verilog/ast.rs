@@ -363,7 +363,7 @@ pub fn for_loop(
 }
 
 /// The attribute behind [`Body::logic_split`].
-pub(super) const SPLIT: &str = "verilator split_var";
+const SPLIT: &str = "verilator split_var";
 
 /// Port direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

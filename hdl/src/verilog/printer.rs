@@ -356,7 +356,9 @@ impl Writer {
                 self.line(format!("localparam {ty} {} = {};", p.name, p.value));
             }
             Item::Net(n) => {
-                let attrs: Vec<&str> = n.attrs.iter().map(String::as_str).filter(|a| *a != SPLIT).collect();
+                // What only Verilator knows is a comment to the others.
+                let (comments, attrs): (Vec<&str>, Vec<&str>) =
+                    n.attrs.iter().map(String::as_str).partition(|a| a.starts_with("verilator "));
                 if !attrs.is_empty() {
                     self.line(format!("(* {} *)", attrs.join(", ")));
                 }
@@ -372,8 +374,8 @@ impl Writer {
                 for d in &n.dims {
                     write!(text, " [{}]", Tight(d)).unwrap();
                 }
-                if n.attrs.iter().any(|a| a == SPLIT) {
-                    write!(text, " /*{SPLIT}*/").unwrap();
+                for comment in comments {
+                    write!(text, " /*{comment}*/").unwrap();
                 }
                 self.line(format!("{text};"));
             }

@@ -1,0 +1,391 @@
+//! From a network to steps: what the accelerator does at a time, with its numbers.
+//!
+//! A step is a reduction (a convolution, a pooling window, or one element as it is), its requantisation, and what may
+//! follow in the same pass: a second operand, then a table.
+
+use spec::isa;
+use spec::layer::{Layer, LayerSpec};
+
+use crate::CompileError;
+use crate::network::{Network, Node, OpKind, TensorId, Window};
+use crate::shape::Kernel;
+
+/// One pass over a tensor.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The nodes of the network that it computes, in their order; the first gives it its name.
+    pub nodes: Vec<usize>,
+    /// Shape of the reduction.
+    pub layer: Layer,
+    /// Kind of the reduction.
+    pub kernel: Kernel,
+    /// What the array reads.
+    pub input: TensorId,
+    /// The second operand.
+    pub second: Option<TensorId>,
+    /// The second operand is one pixel, the same for all.
+    pub broadcast: bool,
+    /// What it writes.
+    pub output: TensorId,
+    /// Number formats of the reduction.
+    pub quant: isa::Quant,
+    /// What happens to the second operand, and whether the table is used.
+    pub post: Option<isa::Post>,
+    /// The table.
+    pub table: Option<Box<[u8; 256]>>,
+    /// Weights, `[cout][kh][kw][cin / groups]`; none where windows are only summed or compared.
+    pub weights: Vec<i32>,
+    /// Biases by output channel, or by number of taps of a window.
+    pub bias: Vec<i32>,
+    /// Multipliers, as biases.
+    pub multipliers: Vec<f32>,
+}
+
+impl Step {
+    /// Whether it is a convolution of the network: not a fully connected layer, not a scale by channel.
+    pub fn is_convolution(&self) -> bool {
+        let l = &self.layer;
+        let pointwise = l.kh * l.kw == 1;
+        match self.kernel {
+            Kernel::Dense => (l.h, l.w) != (1, 1) && !self.weights.is_empty(),
+            Kernel::ByChannel => !pointwise,
+            Kernel::Sum | Kernel::Largest => false,
+        }
+    }
+}
+
+/// Where a tensor lies among the channels of another: inputs of a concatenation are parts of its output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The tensor that is placed as a whole.
+    pub whole: TensorId,
+    /// First channel.
+    pub channel: u32,
+}
+
+/// A network in steps.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// The network; concatenations that are no mere placement read copies that are added here.
+    pub network: Network,
+    /// In the order of execution.
+    pub steps: Vec<Step>,
+    /// By tensor.
+    pub parts: Vec<Part>,
+}
+
+/// Lowers a network for operands of 8 bits.
+pub fn lower(network: &Network) -> Result<Lowered, CompileError> {
+    let mut network = network.clone();
+    refuse(&network)?;
+    share_prefixes(&mut network);
+    let parts = join(&mut network);
+    let mut readers = vec![0; network.tensors.len()];
+    for &input in network.nodes.iter().flat_map(|n| &n.inputs).chain(&network.outputs) {
+        readers[input] += 1;
+    }
+    let mut steps = Vec::new();
+    let mut done = vec![false; network.nodes.len()];
+    let mut known: Vec<bool> = vec![false; network.tensors.len()];
+    for &input in network.inputs.iter().chain(network.constants.keys()) {
+        known[input] = true;
+    }
+    for index in 0..network.nodes.len() {
+        let node = &network.nodes[index];
+        if std::mem::replace(&mut done[index], true) {
+            continue;
+        }
+        if node.kind == OpKind::Concat {
+            known[node.output] = true;
+            continue;
+        }
+        let mut step = step(&network, index, node)?;
+        // What follows is fused as long as nothing else reads what is in between.
+        while readers[step.output] == 1 && parts[step.output].whole == step.output {
+            let next = (index + 1..network.nodes.len())
+                .find(|&i| !done[i] && network.nodes[i].inputs.contains(&step.output));
+            let Some(next) = next.filter(|&i| fuse(&network, &mut step, i, &known)) else { break };
+            done[next] = true;
+            step.nodes.push(next);
+        }
+        known[step.output] = true;
+        steps.push(step);
+    }
+    Ok(Lowered { network, steps, parts })
+}
+
+/// Lists everything that cannot be executed.
+fn refuse(network: &Network) -> Result<(), CompileError> {
+    let mut all: Vec<String> = Vec::new();
+    for node in &network.nodes {
+        match node.kind {
+            OpKind::Resize { .. } | OpKind::Pad { .. } => all.push(format!("{} ({})", node.name, node.kind)),
+            _ => {}
+        }
+        let tensors = node.inputs.iter().chain([&node.output]).map(|&id| &network.tensors[id]);
+        if let Some(t) = tensors.into_iter().find(|t| t.bits() != 8) {
+            all.push(format!("{} (tensor {} of {} bits)", node.name, t.name, t.bits()));
+        }
+    }
+    if all.is_empty() {
+        return Ok(());
+    }
+    Err(CompileError::new(format!(
+        "the accelerator cannot execute {}; use 8 bits and the operators in docs/operators.md",
+        all.join(", ")
+    )))
+}
+
+/// A concatenation whose first inputs are those of an earlier one reads the earlier one's output instead.
+fn share_prefixes(network: &mut Network) {
+    let mut earlier: Vec<(Vec<TensorId>, TensorId)> = Vec::new();
+    for node in &mut network.nodes {
+        if node.kind != OpKind::Concat {
+            continue;
+        }
+        let all = node.inputs.clone();
+        let best = earlier.iter().filter(|(inputs, _)| all.len() > inputs.len() && all.starts_with(inputs));
+        if let Some((inputs, output)) = best.max_by_key(|(inputs, _)| inputs.len()) {
+            node.inputs.splice(..inputs.len(), [*output]);
+        }
+        earlier.push((all, node.output));
+    }
+}
+
+/// Makes the inputs of each concatenation parts of its output. What is a part already, or not computed by a step, is
+/// copied first.
+fn join(network: &mut Network) -> Vec<Part> {
+    let mut parts: Vec<Part> = (0..network.tensors.len()).map(|whole| Part { whole, channel: 0 }).collect();
+    let mut fixed = vec![false; network.tensors.len()];
+    for &id in network.inputs.iter().chain(network.constants.keys()) {
+        fixed[id] = true;
+    }
+    let mut copies: Vec<(usize, Node)> = Vec::new();
+    for index in (0..network.nodes.len()).rev() {
+        if network.nodes[index].kind != OpKind::Concat {
+            continue;
+        }
+        let to = parts[network.nodes[index].output];
+        let mut channel = to.channel;
+        for position in 0..network.nodes[index].inputs.len() {
+            let mut input = network.nodes[index].inputs[position];
+            if std::mem::replace(&mut fixed[input], true) {
+                let copy = network.tensors.len();
+                let (tensor, name) = (network.tensors[input].clone(), network.nodes[index].name.clone());
+                let (y_min, y_max) = tensor.range();
+                network.tensors.push(tensor);
+                parts.push(Part { whole: copy, channel: 0 });
+                fixed.push(true);
+                let identity: Box<[u8; 256]> = Box::new(std::array::from_fn(|i| i as u8));
+                let kind = OpKind::Table(identity);
+                copies.push((index, Node { name, kind, inputs: vec![input], output: copy, y_min, y_max }));
+                network.nodes[index].inputs[position] = copy;
+                input = copy;
+            }
+            parts[input] = Part { whole: to.whole, channel };
+            channel += network.tensors[input].c;
+        }
+    }
+    // From the last concatenation to the first, so earlier places stay what they are.
+    for (index, node) in copies {
+        network.nodes.insert(index, node);
+    }
+    parts
+}
+
+fn error(node: &Node, e: impl std::fmt::Display) -> CompileError {
+    CompileError::new(format!("node {}: {e}", node.name))
+}
+
+fn step(network: &Network, index: usize, node: &Node) -> Result<Step, CompileError> {
+    let input = node.inputs[0];
+    let (x, y) = (&network.tensors[input], &network.tensors[node.output]);
+    let (lo, hi) = x.range();
+    let mut step = Step {
+        nodes: vec![index],
+        layer: by_channel(x.c, x.h, x.w, None).map_err(|e| error(node, e))?,
+        kernel: Kernel::Sum,
+        input,
+        second: None,
+        broadcast: false,
+        output: node.output,
+        // Elements as they are.
+        quant: isa::Quant { x_signed: x.signed(), y_min: lo, y_max: hi, ..isa::Quant::default() },
+        post: None,
+        table: None,
+        weights: Vec::new(),
+        bias: vec![0],
+        multipliers: vec![1.0],
+    };
+    let averages = |x_zero: i32, y_zero: i32| isa::Quant {
+        x_zero,
+        y_zero,
+        y_min: node.y_min,
+        y_max: node.y_max,
+        ..step.quant
+    };
+    match &node.kind {
+        OpKind::Conv { layer, data } | OpKind::Depthwise { layer, data } => {
+            step.layer = *layer;
+            step.kernel =
+                if matches!(node.kind, OpKind::Conv { .. }) { Kernel::Dense } else { Kernel::ByChannel };
+            let q = data.quant;
+            step.quant = isa::Quant {
+                x_signed: q.signed,
+                x_zero: q.x_zero,
+                y_zero: q.y_zero,
+                y_min: node.y_min.max(q.y_min),
+                y_max: node.y_max.min(q.y_max),
+                ..isa::Quant::default()
+            };
+            step.weights.clone_from(&data.weights);
+            step.bias.clone_from(&data.bias);
+            step.multipliers.clone_from(&data.multipliers);
+        }
+        OpKind::MaxPool { window } => {
+            step.layer = by_channel(x.c, x.h, x.w, Some(window)).map_err(|e| error(node, e))?;
+            step.kernel = Kernel::Largest;
+            (step.quant.y_min, step.quant.y_max) = (node.y_min, node.y_max);
+        }
+        OpKind::AveragePool { window, count_include_pad, scale, zero, y_scale, y_zero } => {
+            step.quant = averages(*zero, *y_zero);
+            step.layer = by_channel(x.c, x.h, x.w, Some(window)).map_err(|e| error(node, e))?;
+            let counts = crate::shape::tap_counts(&step.layer);
+            let count = |taps: i64| {
+                if *count_include_pad { i64::from(window.kh * window.kw) } else { taps }
+            };
+            let multiplier = |taps: i64| f64::from(*scale) / (count(taps) as f64 * f64::from(*y_scale));
+            step.multipliers = counts.iter().map(|&taps| multiplier(taps) as f32).collect();
+            step.bias = vec![0; counts.len()];
+            if scale == y_scale {
+                // Ties are common, and ONNX Runtime adds the zero point before it rounds them.
+                step.bias = counts.iter().map(|&taps| *y_zero * count(taps) as i32).collect();
+                step.quant.y_zero = 0;
+            }
+        }
+        OpKind::GlobalAveragePool { zero, multiplier, y_zero } => {
+            step.quant = averages(*zero, *y_zero);
+            let window = Window {
+                kh: x.h,
+                kw: x.w,
+                sh: 1,
+                sw: 1,
+                pt: 0,
+                pl: 0,
+                pb: 0,
+                pr: 0,
+                dh: 1,
+                dw: 1,
+                out_h: 1,
+                out_w: 1,
+            };
+            step.layer = by_channel(x.c, x.h, x.w, Some(&window)).map_err(|e| error(node, e))?;
+            step.multipliers = vec![*multiplier];
+        }
+        OpKind::Add { .. } | OpKind::Mul { .. } => {
+            step.post = Some(post(network, node, false));
+            step.second = Some(node.inputs[1]);
+            step.broadcast = broadcast(network, node, node.inputs[1]);
+        }
+        OpKind::Table(table) => set_table(&mut step, table),
+        OpKind::Channels(map) => {
+            step.kernel = Kernel::Dense;
+            step.layer =
+                Layer::new(LayerSpec { cin: x.c, h: x.h, w: x.w, cout: y.c, ..LayerSpec::default() })
+                    .map_err(|e| error(node, e))?;
+            step.weights = map.iter().flat_map(|&from| (0..x.c).map(move |c| i32::from(c == from))).collect();
+            step.bias = vec![0; map.len()];
+            step.multipliers = vec![1.0; map.len()];
+        }
+        OpKind::Concat | OpKind::Resize { .. } | OpKind::Pad { .. } => {
+            return Err(error(node, "not a step of its own"));
+        }
+    }
+    if step.kernel == Kernel::Dense && step.weights.is_empty() {
+        return Err(error(node, "no weights"));
+    }
+    Ok(step)
+}
+
+/// A reduction by channel, of one element if there is no window.
+fn by_channel(c: u32, h: u32, w: u32, window: Option<&Window>) -> Result<Layer, spec::layer::LayerError> {
+    let base = LayerSpec { cin: c, cout: c, groups: c, h, w, ..LayerSpec::default() };
+    let Some(o) = window else { return Layer::new(base) };
+    // What windows need of padding, no matter what the file says: sizes may have been rounded up.
+    let after = |out: u32, stride: u32, kernel: u32, dilation: u32, pad: u32, size: u32| {
+        ((out - 1) * stride + (kernel - 1) * dilation + 1).saturating_sub(pad + size)
+    };
+    Layer::new(LayerSpec {
+        kh: o.kh,
+        kw: o.kw,
+        sh: o.sh,
+        sw: o.sw,
+        pt: o.pt,
+        pl: o.pl,
+        pb: after(o.out_h, o.sh, o.kh, o.dh, o.pt, h),
+        pr: after(o.out_w, o.sw, o.kw, o.dw, o.pl, w),
+        dh: o.dh,
+        dw: o.dw,
+        ..base
+    })
+}
+
+fn broadcast(network: &Network, node: &Node, second: TensorId) -> bool {
+    let (s, y) = (&network.tensors[second], &network.tensors[node.output]);
+    (s.h, s.w) != (y.h, y.w)
+}
+
+/// What a node does with its two operands, the first of which is the requantised output unless they are swapped.
+fn post(network: &Network, node: &Node, swap: bool) -> isa::Post {
+    let second = &network.tensors[node.inputs[usize::from(!swap)]];
+    let base = isa::Post {
+        signed: second.signed(),
+        swap,
+        y_min: node.y_min,
+        y_max: node.y_max,
+        ..isa::Post::default()
+    };
+    match node.kind {
+        OpKind::Add { ra, rb, offset } => isa::Post {
+            op: 1,
+            a_scale: ra.to_bits(),
+            b_scale: rb.to_bits(),
+            offset: offset.to_bits(),
+            ..base
+        },
+        OpKind::Mul { scale, a_zero, b_zero, y_zero } => {
+            // ONNX Runtime adds the zero point before it rounds.
+            let offset = (y_zero as f32).to_bits();
+            isa::Post { op: 2, a_zero, b_zero, a_scale: scale.to_bits(), offset, ..base }
+        }
+        _ => base,
+    }
+}
+
+fn set_table(step: &mut Step, table: &[u8; 256]) {
+    let post = step.post.unwrap_or_default();
+    step.post = Some(isa::Post { table: true, ..post });
+    step.table = Some(Box::new(*table));
+}
+
+/// Adds node `index`, which reads the step's output, to the step if that is possible.
+fn fuse(network: &Network, step: &mut Step, index: usize, known: &[bool]) -> bool {
+    let node = &network.nodes[index];
+    match &node.kind {
+        OpKind::Add { .. } | OpKind::Mul { .. } if step.post.is_none() => {
+            let swap = node.inputs[1] == step.output;
+            let second = node.inputs[usize::from(!swap)];
+            // The whole map is the requantised output, so only the other operand can be a single pixel.
+            if second == step.output || !known[second] || swap && broadcast(network, node, step.output) {
+                return false;
+            }
+            step.post = Some(post(network, node, swap));
+            step.second = Some(second);
+            step.broadcast = broadcast(network, node, second);
+        }
+        OpKind::Table(table) if step.table.is_none() => set_table(step, table),
+        _ => return false,
+    }
+    step.output = node.output;
+    true
+}

@@ -1,0 +1,300 @@
+//! A network on a config and a memory: compiled once, run on any machine.
+
+use crate::Failure;
+use crate::args::NetworkArgs;
+use crate::report::{Equal, Seconds, Work};
+use crate::steps::{Image, NetworkReport};
+use compiler::network::{Network, OpKind, TensorId};
+use compiler::npy::{self, Tensor};
+use compiler::program::{Compiled, Traffic, compile};
+use indicatif::{ProgressBar, ProgressStyle};
+use spec::isa::INSTRUCTION_BYTES;
+use spec::{Config, Counters, MemorySpec, Program, Run, Status};
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+use testbench::Rtl;
+
+/// What is to be run: steps of a network.
+pub struct NetworkJob {
+    pub config: Config,
+    pub memory: MemorySpec,
+    pub model: PathBuf,
+    pub chain: bool,
+    pub compiled: Compiled,
+    pub steps: Range<usize>,
+    /// The code of the steps, which is all that timing needs.
+    pub code: Program,
+    /// By step of the range.
+    pub traffic: Vec<Traffic>,
+}
+
+/// Images of an array.
+pub struct Images {
+    pub array: Tensor,
+    pub indices: Range<usize>,
+}
+
+impl Images {
+    /// `count` images of a file from `index` on, which must fit the network.
+    pub fn load(network: &Network, path: &Path, index: usize, count: u64) -> Result<Self, Failure> {
+        let array = npy::load(path)?;
+        let end = index.saturating_add(usize::try_from(count).unwrap_or(usize::MAX));
+        network.quantise_input(&array, end - 1)?;
+        Ok(Self { array, indices: index..end })
+    }
+}
+
+/// The values of all tensors for one image, if they can be computed.
+type Values = Vec<Option<Vec<i32>>>;
+
+impl NetworkJob {
+    /// Compiles the steps that are meant.
+    pub fn new(
+        config: Config,
+        memory: MemorySpec,
+        model: &Path,
+        args: &NetworkArgs,
+    ) -> Result<Self, Failure> {
+        let network = Network::load(model)?;
+        let compiled = compile(&network, &config, args.chain())?;
+        let steps = args.steps(compiled.lowered.steps.len())?;
+        let code = compiled.program(steps.clone(), None)?;
+        let traffic = compiled.traffic(steps.clone())?;
+        let model = model.to_owned();
+        Ok(Self { config, memory, model, chain: args.chain(), compiled, steps, code, traffic })
+    }
+
+    /// The network as the steps see it.
+    pub fn network(&self) -> &Network {
+        &self.compiled.lowered.network
+    }
+
+    /// Runs the cycle model; with the seconds it took.
+    pub fn model(&self) -> Result<(Run, f64), Failure> {
+        let start = Instant::now();
+        let run = cyclemodel::run(&self.config, &self.code, &self.memory)?;
+        if run.status != Status::Ok {
+            return Err(Failure::Mismatch(format!(
+                "the cycle model ends with status {} after {} cycles; please report the network and the config",
+                run.status, run.counters.cycles
+            )));
+        }
+        Ok((run, start.elapsed().as_secs_f64()))
+    }
+
+    /// The report of the model alone.
+    pub fn predict(&self) -> Result<NetworkReport, Failure> {
+        let (model, seconds) = self.model()?;
+        let seconds = Seconds { model: seconds, ..Seconds::default() };
+        Ok(NetworkReport::new(self, &model, None, Vec::new(), seconds))
+    }
+
+    /// Runs images on the RTL and compares everything with the model and the reference.
+    pub fn compare(&self, images: &Images, rtl: &mut Rtl, build: f64) -> Result<NetworkReport, Failure> {
+        let (model, model_seconds) = self.model()?;
+        let mut seconds = Seconds { build, run: 0.0, model: model_seconds };
+        let cycles = model.counters.cycles;
+        let bar = cycles_bar(cycles * images.indices.len() as u64);
+        let before = Arc::new(AtomicU64::new(0));
+        let (shown, base) = (bar.clone(), before.clone());
+        rtl.watch(move |cycle| shown.set_position(base.load(Ordering::Relaxed) + cycle));
+        let mut reports = Vec::new();
+        let mut first = None;
+        for index in images.indices.clone() {
+            let values = self.network().run(self.network().quantise_input(&images.array, index)?)?;
+            let program = self.program(&values)?;
+            let start = Instant::now();
+            // A run that takes four times as long as predicted is a mismatch, and one that never ends is cut off.
+            let run = rtl
+                .run(&program, &self.memory, 4 * cycles + 100_000)
+                .map_err(|e| Failure::Mismatch(format!("image {index}: {e}")))?;
+            seconds.run += start.elapsed().as_secs_f64();
+            before.fetch_add(run.counters.cycles, Ordering::Relaxed);
+            let report = self.image(index, &values, &run, &model)?;
+            let differs = report.difference.is_some();
+            reports.push(report);
+            first.get_or_insert(run);
+            if differs {
+                break;
+            }
+        }
+        bar.finish_and_clear();
+        Ok(NetworkReport::new(self, &model, first.as_ref(), reports, seconds))
+    }
+
+    /// The program with all that the steps read and do not compute.
+    fn program(&self, values: &Values) -> Result<Program, Failure> {
+        let given: Vec<(TensorId, &[i32])> =
+            self.given().into_iter().filter_map(|id| Some((id, values[id].as_deref()?))).collect();
+        Ok(self.compiled.program(self.steps.clone(), Some(&given))?)
+    }
+
+    /// Tensors that are there before the steps: of those that earlier steps compute, only what is read.
+    fn given(&self) -> Vec<TensorId> {
+        let lowered = &self.compiled.lowered;
+        let steps = &lowered.steps[self.steps.clone()];
+        let whole = |id: TensorId| lowered.parts[id].whole;
+        let read: BTreeSet<TensorId> =
+            steps.iter().flat_map(|s| [Some(s.input), s.second]).flatten().map(whole).collect();
+        let earlier = lowered.steps[..self.steps.start].iter().map(|s| s.output);
+        let all = lowered.network.inputs.iter().copied().chain(earlier);
+        all.filter(|&id| read.contains(&whole(id))).collect()
+    }
+
+    /// Compares a run on the RTL with the model and the reference.
+    fn image(&self, index: usize, values: &Values, rtl: &Run, model: &Run) -> Result<Image, Failure> {
+        let memory = rtl.output.as_deref().unwrap_or_default();
+        let wrong = if rtl.status == Status::Ok {
+            self.wrong_element(values, memory)
+        } else {
+            Some(format!("the RTL ends with status {}", rtl.status))
+        };
+        let (marks, counters) = (wrong_mark(rtl, model), wrong_counter(&rtl.counters, &model.counters));
+        let equal = Equal {
+            outputs: wrong.is_none(),
+            cycles: rtl.counters.cycles == model.counters.cycles,
+            counters: counters.is_none() && marks.is_none() && rtl.status == model.status,
+        };
+        let last = self.steps.end == self.compiled.lowered.steps.len();
+        let outputs =
+            if last { self.network().host_outputs(&self.elements(memory, values))? } else { Vec::new() };
+        let difference = wrong.or(marks).or(counters);
+        Ok(Image { index, cycles: rtl.counters.cycles, equal, difference, outputs: Image::outputs(outputs) })
+    }
+
+    /// The tensors that the host reads, from memory after a run.
+    fn elements(&self, memory: &[u8], values: &Values) -> Values {
+        let network = self.network();
+        let element = |id: usize| {
+            if !network.outputs.contains(&id) {
+                return None;
+            }
+            self.compiled.elements(id, memory).or_else(|| values[id].clone())
+        };
+        (0..values.len()).map(element).collect()
+    }
+
+    /// The first element in memory that is not that of the reference, in the order of the steps.
+    fn wrong_element(&self, values: &Values, memory: &[u8]) -> Option<String> {
+        let (lowered, network) = (&self.compiled.lowered, self.network());
+        let computed = self.steps.clone().map(|i| (Some(i), lowered.steps[i].output));
+        let given = self.given().into_iter().map(|id| (None, id));
+        for (step, id) in computed.chain(given) {
+            let (Some(want), Some(_)) = (&values[id], self.compiled.region(id)) else { continue };
+            let t = &network.tensors[id];
+            let at = match step {
+                Some(i) => format!("step {} ({})", i + 1, lowered.name(&lowered.steps[i])),
+                None => "what no step writes".to_owned(),
+            };
+            let Some(got) = self.compiled.elements(id, memory) else {
+                return Some(format!("{at}: tensor {} is not in memory", t.name));
+            };
+            if let Some(k) = (0..want.len()).find(|&k| got[k] != want[k]) {
+                let (c, w) = (t.c as usize, t.w as usize);
+                return Some(format!(
+                    "{at}, tensor {}, row {}, column {}, channel {}: {} on the RTL, {} by the reference",
+                    t.name,
+                    k / c / w,
+                    k / c % w,
+                    k % c,
+                    got[k],
+                    want[k]
+                ));
+            }
+        }
+        None
+    }
+
+    /// What a step is, in a word.
+    pub fn kind(&self, index: usize) -> &'static str {
+        let lowered = &self.compiled.lowered;
+        let step = &lowered.steps[index];
+        match step.nodes.first().map(|&n| &lowered.network.nodes[n].kind) {
+            Some(OpKind::Conv { layer, .. }) if (layer.h, layer.w) == (1, 1) => "fc",
+            Some(OpKind::Conv { .. }) => "conv",
+            Some(OpKind::Depthwise { .. }) if step.is_convolution() => "depthwise",
+            Some(OpKind::Depthwise { .. }) => "scale",
+            Some(OpKind::MaxPool { .. }) => "max pool",
+            Some(OpKind::AveragePool { .. } | OpKind::GlobalAveragePool { .. }) => "average pool",
+            Some(OpKind::Add { .. }) => "add",
+            Some(OpKind::Mul { .. }) => "mul",
+            Some(OpKind::Table(_)) => "table",
+            Some(OpKind::Channels(_)) => "channels",
+            _ => "copy",
+        }
+    }
+
+    /// What there is to do in a step. Only weights make MACs.
+    pub fn work(&self, index: usize) -> Work {
+        let lowered = &self.compiled.lowered;
+        let (step, traffic) = (&lowered.steps[index], self.traffic[index - self.steps.start]);
+        let macs = matches!(self.kind(index), "conv" | "depthwise" | "fc" | "scale");
+        let once_only_bytes = self.compiled.once_only_bytes(index);
+        let ids = [Some(step.input), step.second, Some(step.output)];
+        let on_chip = ids.into_iter().flatten().filter(|&id| self.compiled.chip(id).is_some());
+        let on_chip: usize = on_chip.map(|id| lowered.network.tensors[id].len()).sum();
+        Work {
+            useful_macs: if macs { step.layer.useful_macs() } else { 0 },
+            padded_macs: if macs { step.layer.padded_macs() } else { 0 },
+            once_only_bytes,
+            off_chip_bytes: once_only_bytes.saturating_sub(on_chip as u64),
+            moved_bytes: traffic.input + traffic.weight + traffic.param + traffic.output,
+        }
+    }
+
+    /// Counters of each step, from its mark to the next one's; what is before the first mark belongs to the first step.
+    /// The bytes are those of the step's own instructions, which run ahead of it. None if a mark is missing.
+    pub fn by_step(&self, run: &Run) -> Option<Vec<Counters>> {
+        let at = |index: usize| run.marks.iter().find(|m| m.layer as usize == index + 1).map(|m| m.counters);
+        let mut before = Counters::default().values();
+        let step = |index: usize| {
+            let after = if index + 1 < self.steps.end { at(index + 1)? } else { run.counters };
+            let after = after.values();
+            let values: Vec<u64> = after.iter().zip(&before).map(|(a, b)| a.saturating_sub(*b)).collect();
+            before = after;
+            let t = self.traffic[index - self.steps.start];
+            Some(Counters {
+                read_program: t.instructions * INSTRUCTION_BYTES as u64,
+                read_input: t.input,
+                read_weight: t.weight,
+                read_param: t.param,
+                written: t.output,
+                ..Counters::from_values(&values)
+            })
+        };
+        self.steps.clone().map(step).collect()
+    }
+}
+
+/// The first step that does not start alike.
+fn wrong_mark(rtl: &Run, model: &Run) -> Option<String> {
+    let (rtl, model) = (&rtl.marks, &model.marks);
+    match rtl.iter().zip(model).find(|(a, b)| a != b) {
+        Some((a, b)) if a.layer == b.layer => wrong_counter(&a.counters, &b.counters)
+            .map(|text| format!("at the start of step {}: {text}", a.layer)),
+        Some((a, b)) => Some(format!("step {} starts on the RTL, step {} in the model", a.layer, b.layer)),
+        None if rtl.len() != model.len() => {
+            Some(format!("{} steps start on the RTL, {} in the model", rtl.len(), model.len()))
+        }
+        None => None,
+    }
+}
+
+fn wrong_counter(rtl: &Counters, model: &Counters) -> Option<String> {
+    let values = rtl.values().into_iter().zip(model.values());
+    let mut named = Counters::ALL.iter().zip(values);
+    let ((name, _), (a, b)) = named.find(|(_, (a, b))| a != b)?;
+    Some(format!("counter {name} is {a} on the RTL, {b} in the model"))
+}
+
+/// A progress bar over cycles.
+pub fn cycles_bar(cycles: u64) -> ProgressBar {
+    ProgressBar::new(cycles).with_style(
+        ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} cycles, {per_sec}, {eta} left")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    )
+}

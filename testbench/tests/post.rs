@@ -1,0 +1,236 @@
+//! Random second operands and tables on top of convolutions of 1 × 1: RTL, model and the machine without time.
+
+use reference::machine::{self, Order};
+use spec::config::WORD;
+use spec::isa::{self, End, Instruction, Load, Post, Quant, Rect, Store, Taps, activation};
+use spec::program::Segment;
+use spec::{Config, ConfigSpec, Program, Size, Status};
+use testbench::Rtl;
+use testbench::cases::{Draw, random_memory};
+
+/// Where memory holds what.
+const INPUT: u32 = 0x10_0000;
+const SECOND: u32 = 0x18_0000;
+const WEIGHTS: u32 = 0x20_0000;
+const PARAMS: u32 = 0x40_0000;
+const OUTPUT: u32 = 0x50_0000;
+
+/// A positive f32 of this many bits before the point, or fewer.
+fn scale(d: &mut Draw, bits: u32) -> f32 {
+    let fraction = if d.chance(30) { 1 << 23 } else { d.between(1 << 23, (1 << 24) - 1) };
+    fraction as f32 / (1u32 << (23 - bits + d.between(0, 6))) as f32
+}
+
+/// What follows requantisation, or nothing.
+fn post(d: &mut Draw) -> Option<Post> {
+    let op = d.between(0, 2);
+    let (signed, swap, table) = (d.chance(50), d.chance(30), d.chance(40));
+    let signed_zero = |d: &mut Draw| d.between(0, 255) as i32 - 128;
+    let size = if op == 2 { scale(d, 0) / 64.0 } else { scale(d, 0) };
+    let offset = if d.chance(20) { 0.0 } else { scale(d, 6) * if d.chance(50) { 1.0 } else { -1.0 } };
+    let y_zero = signed_zero(d);
+    d.chance(85).then(|| Post {
+        op,
+        table,
+        signed,
+        swap,
+        a_zero: signed_zero(d),
+        b_zero: signed_zero(d),
+        y_zero,
+        y_min: -128,
+        y_max: d.of(&[127, 100]),
+        a_scale: size.to_bits(),
+        b_scale: scale(d, 0).to_bits(),
+        offset: offset.to_bits(),
+    })
+}
+
+/// A few convolutions of one map, each with its own second operands and table, if they fit the buffers.
+fn program(d: &mut Draw, config: &Config) -> Option<Program> {
+    let (width, height, channels) = (d.between(1, 20), d.between(1, 6), d.between(1, 2 * WORD));
+    let (mut weights, mut params, mut out, mut stored) = (0, 0, 0, 0);
+    let (mut compute, mut stores) = (Vec::<Instruction>::new(), Vec::<Instruction>::new());
+    let mut second_end = 0;
+    let words = channels.div_ceil(WORD);
+    for pass in 0..d.between(1, 4) {
+        let quant = Quant {
+            x_signed: d.chance(50),
+            y_zero: d.between(0, 60) as i32 - 30,
+            y_min: -128,
+            y_max: 127,
+            ring: config.ibuf,
+            ..Quant::default()
+        };
+        compute.push(quant.into());
+        let post = post(d);
+        if let Some(post) = post {
+            // The order of the two is free.
+            let mut setting = vec![Instruction::Post(post)];
+            for index in 0..if post.table { 16 } else { 0 } {
+                let mut word = || d.between(0, 0x7fff_ffff) ^ d.between(0, 1) << 31;
+                setting.push(isa::Table { index, d0: word(), d1: word(), d2: word(), d3: word() }.into());
+            }
+            if d.chance(50) {
+                setting.rotate_left(1);
+            }
+            compute.append(&mut setting);
+        }
+        let chunks = d.between(1, config.chunks());
+        let word_len = channels.div_ceil(words);
+        let taps = Taps {
+            first: true,
+            last: true,
+            n_ky: 1,
+            n_kx: 1,
+            words,
+            word_len,
+            longs: channels - words * (word_len - 1),
+            w_base: weights,
+            p_base: params,
+            chunks,
+            ..Taps::default()
+        };
+        compute.push(taps.into());
+        weights += channels;
+        params += chunks;
+        let pitch = chunks * config.lanes;
+        // Second operands have places of their own, or pixels share them.
+        let res_base = config.lanes * d.between(0, 8);
+        let (res_x, res_y) = match d.between(0, 2) {
+            0 => (0, 0),
+            1 => (pitch, width * pitch),
+            _ => (pitch + config.lanes, 0),
+        };
+        second_end = second_end.max(res_base + (width - 1) * res_x + (height - 1) * res_y + pitch);
+        // A chain of two rectangles, or one.
+        let first_rows = if height > 1 && d.chance(40) { d.between(1, height - 1) } else { height };
+        let last = height - first_rows;
+        for (y, ny, chain) in [(0, first_rows, last > 0), (first_rows, last, false)] {
+            if ny > 0 {
+                let rect = Rect {
+                    pop_prev: u32::from(pass == 0 && y == 0),
+                    push_next: !chain,
+                    chain,
+                    in_base: activation(0, y * width * channels),
+                    in_x: channels,
+                    in_y: width * channels,
+                    out_base: activation(1, out + y * width * pitch),
+                    out_x: pitch,
+                    out_y: width * pitch,
+                    nx: width,
+                    ny,
+                    res_base: activation(2, res_base + y * res_y),
+                    res_x,
+                    res_y,
+                    ..Rect::default()
+                };
+                compute.push(rect.into());
+            }
+        }
+        let bytes = width * height * pitch;
+        let store = Store {
+            pop_prev: 1,
+            src: activation(1, out),
+            seg_bytes: pitch,
+            seg_pitch: pitch,
+            dst: OUTPUT + stored,
+            run_bytes: bytes,
+            runs: 1,
+            ..Store::default()
+        };
+        stores.push(store.into());
+        out += bytes;
+        stored += bytes;
+    }
+    let input = width * height * channels;
+    if input > config.ibuf
+        || second_end > config.rbuf
+        || weights > config.wbuf_words()
+        || params > config.pbuf_words()
+        || out > config.obuf
+    {
+        return None;
+    }
+    let load = |buffer, src, dst, bytes, row_bytes, dst_pitch, push_next| {
+        let load = Load {
+            push_next,
+            buffer,
+            src,
+            run_bytes: bytes,
+            runs: 1,
+            dst,
+            dst_pitch,
+            row_bytes,
+            ..Load::default()
+        };
+        Instruction::from(load)
+    };
+    let param_bytes = params * config.pbuf_stride();
+    let mut code = vec![
+        load(0, INPUT, activation(0, 0), input, input, input, false),
+        load(0, SECOND, activation(2, 0), second_end, second_end, second_end, false),
+        load(1, WEIGHTS, 0, weights * config.cols, config.cols, config.wbuf_stride(), false),
+        load(2, PARAMS, 0, param_bytes, param_bytes, param_bytes, true),
+    ];
+    code.append(&mut compute);
+    code.append(&mut stores);
+    code.push(End {}.into());
+    let mut random = |n: u32| -> Vec<u8> { (0..n).map(|_| d.between(0, 255) as u8).collect() };
+    let mut data = vec![
+        Segment { address: INPUT, bytes: random(input) },
+        Segment { address: SECOND, bytes: random(second_end) },
+        Segment { address: WEIGHTS, bytes: random(weights * config.cols) },
+    ];
+    let mut parameters = Vec::new();
+    for _ in 0..param_bytes / 8 {
+        let bias = d.between(0, 20_000) as i32 - 10_000;
+        let multiplier = d.between(1, 1000) as f32 / (1u32 << d.between(14, 22)) as f32;
+        parameters.extend(bias.to_le_bytes());
+        parameters.extend(multiplier.to_le_bytes());
+    }
+    data.push(Segment { address: PARAMS, bytes: parameters });
+    Some(Program {
+        base: 0,
+        code: code.iter().flat_map(|i| i.encode().unwrap_or_else(|e| panic!("{e}"))).collect(),
+        data,
+        output: (OUTPUT, stored),
+    })
+}
+
+fn campaign(config: &Config, seed: u64, cases: u64) {
+    let rtl = Rtl::new(config, None).unwrap_or_else(|e| panic!("{e}"));
+    for index in 0..cases {
+        let d = &mut Draw::new(seed, index);
+        let program = std::iter::repeat_with(|| program(d, config)).flatten().next().expect("one that fits");
+        let memory = random_memory(d, config);
+        let what = || {
+            let code: Vec<String> = program.instructions().flatten().map(|i| i.to_string()).collect();
+            format!("case {index} of seed {seed} on {config:?}, {memory:?}:\n{}", code.join("\n"))
+        };
+        let want = machine::run(config, &program, Order::Random(index))
+            .unwrap_or_else(|e| panic!("{e}, {}", what()));
+        let model = cyclemodel::run(config, &program, &memory).unwrap_or_else(|e| panic!("{e}"));
+        let limit = 4 * model.counters.cycles + 100_000;
+        let run = rtl.run(&program, &memory, limit).unwrap_or_else(|e| panic!("{e}, {}", what()));
+        assert_eq!((run.status, model.status), (Status::Ok, Status::Ok), "{}", what());
+        let got = run.output.unwrap_or_default();
+        let wrong = want.iter().zip(&got).position(|(a, b)| a != b);
+        assert_eq!((wrong, got.len()), (None, want.len()), "{}", what());
+        assert_eq!((run.counters, &run.marks), (model.counters, &model.marks), "{}", what());
+    }
+}
+
+#[test]
+fn random_second_operands_and_tables() {
+    campaign(&Config::named("tiny").expect("a named config"), 1, 60);
+    let spec = ConfigSpec {
+        rows: Some(5),
+        cols: Some(12),
+        lanes: Some(2),
+        operand_bits: Some(8),
+        rbuf: Some(Size(4 << 10)),
+        bus_bits: Some(128),
+        ..ConfigSpec::default()
+    };
+    campaign(&Config::new("post", spec).unwrap_or_else(|e| panic!("{e}")), 2, 60);
+}
