@@ -228,6 +228,9 @@ fn random_second_operands_and_tables() {
         cols: Some(12),
         lanes: Some(2),
         operand_bits: Some(8),
+        ibuf: Some(Size(16 << 10)),
+        wbuf: Some(Size(16 << 10)),
+        obuf: Some(Size(4 << 10)),
         rbuf: Some(Size(4 << 10)),
         bus_bits: Some(128),
         ..ConfigSpec::default()
