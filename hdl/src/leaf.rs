@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `Signal<In, Clock>` | `clk_i`, and with it `rst_ni` |
 //! | `Signal<In, T>`, `Signal<Out, T>` | ports `x_i`, `x_o` (a field may carry its suffix already) |
-//! | `DFF<T>` | `x_q`, `x_d`, reset to its initial value |
+//! | `DFF<T>` | `x_q`, reset to its initial value; assignments to `x.d` are made in the module's `always_ff` |
 //! | `Signal<Local, T>` | `x` |
 //! | `Constant<T>` | a local parameter in upper camel case |
 //! | variants of a `LogicState` enum | local parameters `StateIdle`, ... |

@@ -52,11 +52,10 @@ macro_rules! pe {
                 operand: Bits<$act>,
                 factor_a: Signed<$product>,
                 factor_b: Signed<$product>,
-                wide: Signed<32>,
+                wide: Bits<32>,
                 newer: Signed<$act>,
                 older: Signed<$act>,
-                addend: Bits<32>,
-                term: Bits<32>,
+                larger: Bit,
                 acc_next: Bits<32>,
             }
             const {}
@@ -83,22 +82,17 @@ macro_rules! pe {
                 self.factor_b.next = bit_cast_signed::<$product, $weight>(signed_cast(self.weight.val()));
                 self.product.d.next = unsigned_cast(self.factor_a.val() * self.factor_b.val());
 
-                // The next: the sum, of which the larger operand is all that counts for the largest.
-                self.wide.next = bit_cast_signed::<32, $product>(signed_cast(self.product.q.val()));
+                // The next: the sum, or the larger of the two, which need no more bits than an operand.
+                self.wide.next = unsigned_cast(bit_cast_signed::<32, $product>(signed_cast(self.product.q.val())));
                 self.newer.next = signed_cast(bit_cast::<$act, $product>(self.product.q.val()));
                 self.older.next = signed_cast(bit_cast::<$act, 32>(self.acc.q.val()));
-                self.addend.next = self.acc.q.val();
-                self.term.next = unsigned_cast(self.wide.val());
-                if self.first.val() {
-                    self.addend.next = 0.into();
+                self.larger.next = self.newer.val() > self.older.val();
+                self.acc_next.next = self.acc.q.val() + self.wide.val();
+                if self.first.val() | (self.largest.val() & self.larger.val()) {
+                    self.acc_next.next = self.wide.val();
                 } else if self.largest.val() {
-                    if self.newer.val() > self.older.val() {
-                        self.addend.next = 0.into();
-                    } else {
-                        self.term.next = 0.into();
-                    }
+                    self.acc_next.next = self.acc.q.val();
                 }
-                self.acc_next.next = self.addend.val() + self.term.val();
                 if self.valid.val() {
                     self.acc.d.next = self.acc_next.val();
                 }

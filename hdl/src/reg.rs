@@ -2,7 +2,7 @@
 
 use crate::prelude::*;
 
-/// A register with an initial value, which it also takes on reset. `x.d` and `x.q` print as `x_d` and `x_q`.
+/// A register with an initial value, which it also takes on reset. Prints as `x_q`.
 ///
 /// Takes the place of rust-hdl's `DFF`, which has no initial value. Every register appears once in the leaf's
 /// `dff_setup!` (or, for a `Vec`, in a loop that sets `clock` and `d`).

@@ -145,6 +145,108 @@ fn replace(e: &mut Expr, f: &mut impl FnMut(&Expr) -> Option<Expr>) {
 
 type Hoisted = (String, u32, Expr);
 
+/// Splits off what registers take on at the clock's edge: a copy of the statements with nothing but their assignments,
+/// non-blocking. A register that a path does not assign holds its value there.
+///
+/// `registers` are the targets `x_d` of registers `x_q`.
+pub(super) fn split_clocked(statements: &mut Vec<Stmt>, registers: &BTreeSet<String>) -> Vec<Stmt> {
+    let is_register = |l: &Expr| target(l).is_some_and(|name| registers.contains(name));
+    let mut clocked = project(statements, &is_register);
+    *statements = project(statements, &|l| !is_register(l));
+    // The first value of each is the one that it holds.
+    let holds = |s: &Stmt| match s {
+        Stmt::Blocking(Expr::Id(d), Expr::Id(q)) => d.strip_suffix("_d") == q.strip_suffix("_q"),
+        _ => false,
+    };
+    let first = clocked.iter().take_while(|s| holds(s)).count();
+    clocked.drain(..first);
+    make_clocked(&mut clocked);
+    clocked
+}
+
+/// The name that an assignment's left side gives bits to.
+fn target(l: &Expr) -> Option<&str> {
+    match l {
+        Expr::Id(name) => Some(name),
+        Expr::Range(base, ..) | Expr::Index(base, _) => target(base),
+        _ => None,
+    }
+}
+
+/// The statements with only those assignments that `keep` takes.
+fn project(statements: &[Stmt], keep: &impl Fn(&Expr) -> bool) -> Vec<Stmt> {
+    let one = |s: &Stmt| match s {
+        Stmt::Blocking(l, _) => keep(l).then(|| s.clone()),
+        Stmt::If(c, a, b) => match (project(a, keep), project(b, keep)) {
+            (a, b) if a.is_empty() && b.is_empty() => None,
+            (a, b) if a.is_empty() => Some(Stmt::If(!c.clone(), b, a)),
+            (a, b) => Some(Stmt::If(c.clone(), a, b)),
+        },
+        Stmt::Case(e, arms, default) => {
+            let default = project(default, keep);
+            let mut arms: Vec<_> =
+                arms.iter().map(|(patterns, body)| (patterns.clone(), project(body, keep))).collect();
+            if default.is_empty() {
+                arms.retain(|(_, body)| !body.is_empty());
+            }
+            (!arms.is_empty() || !default.is_empty()).then(|| Stmt::Case(e.clone(), arms, default))
+        }
+        other => Some(other.clone()),
+    };
+    let mut kept: Vec<Stmt> = statements.iter().filter_map(one).collect();
+    // A comment is about the statement after it.
+    let about_nothing = |n: usize| {
+        matches!(kept[n], Stmt::Comment(_))
+            && !matches!(kept.get(n + 1), Some(s) if !matches!(s, Stmt::Comment(_)))
+    };
+    let mut stays = (0..kept.len()).map(about_nothing).map(|gone| !gone).collect::<Vec<_>>().into_iter();
+    kept.retain(|_| stays.next() == Some(true));
+    kept
+}
+
+fn make_clocked(statements: &mut [Stmt]) {
+    let registered = |l: &mut Expr| {
+        replace(l, &mut |e| match e {
+            Expr::Id(d) => d.strip_suffix("_d").map(|stem| id(format!("{stem}_q"))),
+            _ => None,
+        });
+    };
+    for s in statements {
+        match s {
+            Stmt::Blocking(l, r) => {
+                registered(l);
+                cast_after(r);
+                *s = set_nb(l.clone(), r.clone());
+            }
+            Stmt::If(c, a, b) => {
+                cast_after(c);
+                make_clocked(a);
+                make_clocked(b);
+            }
+            Stmt::Case(e, arms, default) => {
+                cast_after(e);
+                arms.iter_mut().for_each(|(_, body)| make_clocked(body));
+                make_clocked(default);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Yosys 0.23 takes no unary operator before a cast to one bit.
+fn cast_after(e: &mut Expr) {
+    replace(e, &mut |e| match e {
+        Expr::Unary(op, cast) if matches!(&**cast, Expr::Resize(w, _) if **w == Expr::Num(1)) => {
+            let cast = (**cast).clone();
+            Some(match op {
+                UnaryOp::Not | UnaryOp::LogicalNot => cast.eq_(lit(1, 0)),
+                _ => cast,
+            })
+        }
+        _ => None,
+    });
+}
+
 /// Adds the targets that statements assign and read.
 fn uses(
     statements: &[Stmt],
@@ -188,24 +290,7 @@ fn uses(
 ///
 /// Statements stay together if they assign the same target, if one reads what another changes later, or if their
 /// targets depend on each other in a circle.
-pub(super) fn arrange(
-    mut statements: Vec<Stmt>,
-    targets: &BTreeMap<String, u32>,
-) -> (Vec<Item>, Vec<Hoisted>) {
-    // A register that is always assigned needs no value to hold.
-    let holds = |s: &Stmt| match s {
-        Stmt::Blocking(Expr::Id(d), Expr::Id(q)) => {
-            d.strip_suffix("_d").is_some_and(|stem| q.strip_suffix("_q") == Some(stem)).then(|| d.clone())
-        }
-        _ => None,
-    };
-    let others: Vec<Stmt> = statements.iter().filter(|s| holds(s).is_none()).cloned().collect();
-    let mut always = Assigned::new();
-    Flow { targets, errors: BTreeSet::new() }.block(&others, &mut always);
-    statements.retain(|s| {
-        let held = holds(s).and_then(|d| Some((always.get(&d)?.len(), *targets.get(&d)?)));
-        held.is_none_or(|(bits, width)| bits != width as usize)
-    });
+pub(super) fn arrange(statements: Vec<Stmt>, targets: &BTreeMap<String, u32>) -> (Vec<Item>, Vec<Hoisted>) {
     let facts: Vec<(BTreeSet<String>, BTreeSet<String>)> = statements
         .iter()
         .map(|s| {
@@ -244,13 +329,10 @@ pub(super) fn arrange(
 
     let mut hoisted = BTreeMap::new();
     let mut items = vec![];
-    // In the order of what they do, not of the values that registers hold by default.
-    let (held, acting): (Vec<usize>, Vec<usize>) =
-        (0..statements.len()).partition(|n| holds(&statements[*n]).is_some());
     let mut members: Vec<usize> = vec![];
-    for n in acting.into_iter().chain(held) {
-        if !members.contains(&group[n]) {
-            members.push(group[n]);
+    for g in &group {
+        if !members.contains(g) {
+            members.push(*g);
         }
     }
     for g in members {
@@ -277,6 +359,7 @@ pub(super) fn arrange(
 /// Which bits of which names the items read.
 pub(super) fn reads(
     items: &[Item],
+    clocked: &[Stmt],
     hoisted: &[Hoisted],
     widths: &BTreeMap<String, u32>,
 ) -> BTreeMap<String, BTreeSet<u32>> {
@@ -298,13 +381,14 @@ pub(super) fn reads(
             _ => {}
         }
     }
+    each_read(clocked, &mut read);
     used
 }
 
 fn each_read(statements: &[Stmt], read: &mut impl FnMut(&Expr)) {
     for s in statements {
         match s {
-            Stmt::Blocking(_, r) => read(r),
+            Stmt::Blocking(_, r) | Stmt::NonBlocking(_, r) => read(r),
             Stmt::If(c, a, b) => {
                 read(c);
                 each_read(a, read);
@@ -369,17 +453,7 @@ fn name_fields(e: &mut Expr, inner: &impl Fn(&str) -> bool, hoisted: &mut BTreeM
         hoisted.insert(field.clone(), (width, e.clone()));
         Some(id(field))
     });
-    // Yosys 0.23 takes no unary operator before a cast to one bit.
-    replace(e, &mut |e| match e {
-        Expr::Unary(op, cast) if matches!(&**cast, Expr::Resize(w, _) if **w == Expr::Num(1)) => {
-            let cast = (**cast).clone();
-            Some(match op {
-                UnaryOp::Not | UnaryOp::LogicalNot => cast.eq_(lit(1, 0)),
-                _ => cast,
-            })
-        }
-        _ => None,
-    });
+    cast_after(e);
 }
 
 fn name_selects(

@@ -755,7 +755,7 @@ impl Translator {
         })
     }
 
-    fn finish<L: Leaf>(&mut self, leaf: &L, statements: Vec<Stmt>) -> Module {
+    fn finish<L: Leaf>(&mut self, leaf: &L, mut statements: Vec<Stmt>) -> Module {
         let doc = leaf.doc();
         let mut m = Module::new(leaf.name(), doc.purpose);
         if !doc.latency.is_empty() {
@@ -780,15 +780,18 @@ impl Translator {
                 _ => continue,
             };
         }
-        let targets: BTreeMap<String, u32> = symbols
+        let mut targets: BTreeMap<String, u32> = symbols
             .iter()
             .filter(|(_, s)| matches!(s.kind, Kind::Output | Kind::Local | Kind::RegD))
             .map(|(_, s)| (s.name.clone(), s.width))
             .collect();
         super::flow::check(&statements, &targets, &mut self.errors);
+        let next: BTreeSet<String> = of(Kind::RegD).map(|s| s.name.clone()).collect();
+        let clocked = super::flow::split_clocked(&mut statements, &next);
+        targets.retain(|name, _| !next.contains(name));
         let (items, hoisted) = super::flow::arrange(statements, &targets);
         let widths = symbols.iter().map(|(_, s)| (s.name.clone(), s.width)).collect();
-        self.used = super::flow::reads(&items, &hoisted, &widths);
+        self.used = super::flow::reads(&items, &clocked, &hoisted, &widths);
         let regs: Vec<Symbol> = of(Kind::RegQ).cloned().collect();
         let initial: Vec<Expr> = regs.iter().map(|s| self.initial(s)).collect();
         for s in of(Kind::Constant).filter(|s| self.used.contains_key(&s.name)) {
@@ -797,9 +800,8 @@ impl Translator {
         for s in of(Kind::Local) {
             m.logic(&s.name, s.width);
         }
-        let next = |s: &Symbol| format!("{}_d", s.name.strip_suffix("_q").unwrap_or(&s.name));
         for s in of(Kind::RegQ) {
-            m.logic(next(s), s.width).logic(&s.name, s.width);
+            m.logic(&s.name, s.width);
         }
         for (key, s) in &symbols {
             if let (Kind::RegQ, Some(reg)) = (s.kind, key.strip_suffix("$q"))
@@ -819,8 +821,7 @@ impl Translator {
         });
         if !regs.is_empty() {
             let reset = regs.iter().zip(initial).map(|(s, value)| set_nb(s.name.as_str(), value));
-            let body = regs.iter().map(|s| set_nb(s.name.as_str(), next(s)));
-            m.ff(reset.collect::<Vec<_>>(), body.collect::<Vec<_>>());
+            m.ff(reset.collect::<Vec<_>>(), clocked);
         } else if self.fields.clock.is_some() {
             self.errors.push("a clock but no register".into());
         }
