@@ -78,6 +78,7 @@ pub struct Lowered {
 pub fn lower(network: &Network) -> Result<Lowered, CompileError> {
     let mut network = network.clone();
     refuse(&network)?;
+    join_padding(&mut network);
     share_prefixes(&mut network);
     let parts = join(&mut network);
     let mut readers = vec![0; network.tensors.len()];
@@ -119,7 +120,7 @@ fn refuse(network: &Network) -> Result<(), CompileError> {
     let mut all: Vec<String> = Vec::new();
     for node in &network.nodes {
         match node.kind {
-            OpKind::Resize { .. } | OpKind::Pad { .. } => all.push(format!("{} ({})", node.name, node.kind)),
+            OpKind::Resize { .. } => all.push(format!("{} ({})", node.name, node.kind)),
             _ => {}
         }
         let tensors = node.inputs.iter().chain([&node.output]).map(|&id| &network.tensors[id]);
@@ -134,6 +135,40 @@ fn refuse(network: &Network) -> Result<(), CompileError> {
         "the accelerator cannot execute {}; use 8 bits and the operators in docs/operators.md",
         all.join(", ")
     )))
+}
+
+/// Convolutions take over the padding in front of them that stands for zero and is no wider than they may have.
+fn join_padding(network: &mut Network) {
+    let pads: Vec<(usize, Node)> = network
+        .nodes
+        .iter()
+        .cloned()
+        .enumerate()
+        .filter(|(_, n)| matches!(n.kind, OpKind::Pad { .. }))
+        .collect();
+    for (_, pad) in &pads {
+        let &OpKind::Pad { pt, pl, pb, pr, value } = &pad.kind else { continue };
+        let (h, w) = (network.tensors[pad.inputs[0]].h, network.tensors[pad.inputs[0]].w);
+        for node in network.nodes.iter_mut().filter(|n| n.inputs[0] == pad.output) {
+            let whole = matches!(node.kind, OpKind::Conv { .. });
+            let (OpKind::Conv { layer, data } | OpKind::Depthwise { layer, data }) = &mut node.kind else {
+                continue;
+            };
+            let l = **layer;
+            let wider = LayerSpec { h, w, pt: l.pt + pt, pl: l.pl + pl, pb: l.pb + pb, pr: l.pr + pr, ..l };
+            // By channel, every window must see some of the map.
+            let legal = |l: &Layer| whole || !crate::shape::tap_counts(l).contains(&0);
+            if let Some(wider) = Layer::new(wider).ok().filter(legal)
+                && data.quant.x_zero == value
+            {
+                *layer = wider;
+                node.inputs[0] = pad.inputs[0];
+            }
+        }
+    }
+    let read: Vec<TensorId> =
+        network.nodes.iter().flat_map(|n| &n.inputs).chain(&network.outputs).copied().collect();
+    network.nodes.retain(|n| !matches!(n.kind, OpKind::Pad { .. }) || read.contains(&n.output));
 }
 
 /// A concatenation whose first inputs are those of an earlier one reads the earlier one's output instead.
@@ -297,7 +332,19 @@ fn step(network: &Network, index: usize, node: &Node) -> Result<Step, CompileErr
             step.bias = vec![0; map.len()];
             step.multipliers = vec![1.0; map.len()];
         }
-        OpKind::Concat | OpKind::Resize { .. } | OpKind::Pad { .. } => {
+        &OpKind::Pad { pt, pl, pb, pr, value } => {
+            // A kernel that has one tap, on maps that are zero where they are padded.
+            let (kh, kw) = (pt + pb + 1, pl + pr + 1);
+            let window = LayerSpec { kh, kw, pt: kh - 1, pl: kw - 1, pb: kh - 1, pr: kw - 1, ..*step.layer };
+            step.layer = Layer::new(window).map_err(|e| error(node, e))?;
+            step.kernel = Kernel::ByChannel;
+            (step.quant.x_zero, step.quant.y_zero) = (value, value);
+            let kernel = (0..kh * kw).map(|k| i32::from(k == pb * kw + pr));
+            step.weights = kernel.collect::<Vec<_>>().repeat(x.c as usize);
+            step.bias = vec![0; x.c as usize];
+            step.multipliers = vec![1.0; x.c as usize];
+        }
+        OpKind::Concat | OpKind::Resize { .. } => {
             return Err(error(node, "not a step of its own"));
         }
     }

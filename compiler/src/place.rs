@@ -129,8 +129,13 @@ impl Placer<'_> {
             let words = step.kernel != Kernel::Dense && self.config.depth_channels() > WORD;
             if is(step.input) {
                 granule = granule.max(if words { WORD.into() } else { 1 });
-                if step.kernel == Kernel::Dense {
-                    pad = pad.max(step.layer.pl.max(step.layer.pr).into());
+                let columns = step.layer.pl.max(step.layer.pr);
+                if step.kernel == Kernel::Dense && columns > 0 {
+                    pad = pad.max(columns.into());
+                    // All padding of a tensor on chip is written once, with its own zero point.
+                    if step.quant.x_zero != network.tensors[id].zero {
+                        return None;
+                    }
                 }
             }
             written |= is(step.output);

@@ -300,9 +300,15 @@ impl Chooser<'_> {
         let out_pitch = self.out_pitch(chunk, joint);
         let capacity = self.input_room() / row_pitch;
         let all_rows = s.images * s.h;
-        let resident = strip == s.out_w && capacity >= all_rows;
-        let ring_rows = if resident { all_rows } else { self.aligned_ring(capacity, row_pitch) };
         let reach = (s.kh - 1) * s.dh + 1;
+        // By channel, the columns beyond the map that a tile looks at have addresses, which wrap at most once.
+        let columns = (i64::from(self.config.rows) - 1) * s.sw + (s.kw - 1) * s.dw + 1;
+        let least = if s.dense() { 0 } else { reach - 1 + div_ceil(columns * s.buffer_pixel, row_pitch) };
+        let resident = strip == s.out_w && capacity >= all_rows.max(least);
+        let ring_rows = if resident { all_rows.max(least) } else { self.aligned_ring(capacity, row_pitch) };
+        if ring_rows < least {
+            return Vec::new();
+        }
         let most_rows = |rows: i64, per: i64| if rows < reach { 0 } else { (rows - reach) / per + 1 };
         let by_ring = if ring_rows >= s.h { s.out_h } else { most_rows(ring_rows, s.sh) };
         let by_room = |place: Option<Place>, pitch: i64| match place {

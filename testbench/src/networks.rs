@@ -6,8 +6,8 @@ use spec::layer::{Layer, LayerData, LayerSpec};
 
 use crate::cases::Draw;
 
-/// A random network of 8-bit operands: convolutions of all kinds, pooling, sums, products, tables, concatenations and
-/// channel permutations on small maps. Scales are such that averages have no ties.
+/// A random network of 8-bit operands: convolutions of all kinds, pooling, sums, products, tables, concatenations,
+/// padding and channel permutations on small maps. Scales are such that averages have no ties.
 pub fn random_network(d: &mut Draw, nodes: u32) -> Network {
     let input = TensorInfo {
         name: "input".into(),
@@ -65,7 +65,7 @@ impl Builder {
             .filter(|&t| t != x && (self.tensors[t].h, self.tensors[t].w) == (h, w))
             .collect();
         let alike: Vec<TensorId> = same.iter().copied().filter(|&t| self.tensors[t].c == c).collect();
-        match d.between(0, 13) {
+        match d.between(0, 14) {
             0..=4 => self.convolution(d, x, false),
             5 | 6 => self.convolution(d, x, true),
             7 => {
@@ -114,7 +114,14 @@ impl Builder {
                 let table = std::array::from_fn(|_| d.between(0, 255) as u8);
                 self.push(OpKind::Table(Box::new(table)), vec![x], y);
             }
-            12 if !same.is_empty() => {
+            12 => {
+                let [pt, pl, pb, pr] = std::array::from_fn(|_| d.of(&[0, 0, 1, 1, 2]));
+                let y = self.tensor(x, (h + pt + pb, w + pl + pr, c));
+                // Often zero, which a convolution takes over.
+                let value = if d.chance(60) { zero } else { self.zero(d, x) };
+                self.push(OpKind::Pad { pt, pl, pb, pr, value }, vec![x], y);
+            }
+            13 if !same.is_empty() => {
                 let mut inputs = vec![x, d.of(&same)];
                 if d.chance(30) {
                     inputs.push(d.of(&same));
