@@ -1,13 +1,14 @@
 # Everything here is a thin call: scripts/ and the `koch` command do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bless fuzz
+.PHONY: help setup demo test check bench bless fuzz fuzz-import networks
 
 KOCH := cargo run --release --quiet --bin koch --
 N ?= 2000
 SEED ?= 1
+SECONDS ?= 600
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install what the project needs (Debian 12)
 	@scripts/setup.sh
@@ -31,3 +32,12 @@ bless: setup ## Write the test snapshots anew
 
 fuzz: setup ## Random layers and configs on every machine: N=2000 SEED=1
 	$(KOCH) fuzz --count $(N) --seed $(SEED)
+
+fuzz-import: setup ## Damaged ONNX files, with cargo-fuzz and a nightly compiler: SECONDS=600
+	scripts/fuzz_import.sh $(SECONDS)
+
+networks: ## Nine whole networks on the Verilated RTL, and README.md's table of them: half an hour
+	scripts/setup.sh fixtures
+	.tools/venv/bin/python scripts/make_zoo.py out/zoo
+	cargo build --release
+	scripts/networks.py out/zoo out/networks

@@ -482,7 +482,9 @@ enum Message {
     ValueInfo,
     Type,
     TensorType,
+    SequenceType,
     Shape,
+    Tensor,
     Leaf,
 }
 
@@ -509,10 +511,13 @@ fn lengths_fit(mut bytes: &[u8], message: Message, depth: u32) -> bool {
             (Message::Model, 7) | (Message::Attribute, 6 | 11) => Message::Graph,
             (Message::Graph, 1) => Message::Node,
             (Message::Graph, 11..=13) => Message::ValueInfo,
-            (Message::Graph, 5) | (Message::Attribute, 5 | 10) | (Message::Shape, 1) => Message::Leaf,
+            (Message::Graph, 5) | (Message::Attribute, 5 | 10) => Message::Tensor,
+            (Message::Model, 8 | 14) | (Message::Tensor, 13) | (Message::Shape, 1) => Message::Leaf,
             (Message::Node, 5) => Message::Attribute,
             (Message::ValueInfo, 2) => Message::Type,
             (Message::Type, 1) => Message::TensorType,
+            (Message::Type, 4) => Message::SequenceType,
+            (Message::SequenceType, 1) => Message::Type,
             (Message::TensorType, 2) => Message::Shape,
             _ => {
                 bytes = rest;

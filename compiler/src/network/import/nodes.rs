@@ -110,7 +110,9 @@ impl<'a> Importer<'a> {
                 self.give_real(node, Kind::Mean { x, channels_last: false, keep: true })
             }
             "ReduceMean" => self.reduce_mean(node),
-            "Relu" | "Clip" | "LeakyRelu" | "Sigmoid" | "HardSigmoid" | "HardSwish" => self.unary(node),
+            "Relu" | "Clip" | "LeakyRelu" | "Sigmoid" | "Tanh" | "HardSigmoid" | "HardSwish" => {
+                self.unary(node)
+            }
             "Softmax" | "ArgMax" => self.on_the_host(node),
             "Shape" | "Gather" | "Cast" => self.fold(node),
             _ => return Ok(false),
@@ -697,6 +699,7 @@ impl<'a> Importer<'a> {
             "LeakyRelu" => Map::LeakyRelu(node.float("alpha", 0.01)?),
             "HardSigmoid" => Map::HardSigmoid(node.float("alpha", 0.2)?, node.float("beta", 0.5)?),
             "HardSwish" => Map::HardSwish,
+            "Tanh" => Map::Tanh,
             _ => Map::Sigmoid,
         };
         self.mapped(node, value, map)
