@@ -119,9 +119,8 @@ pub fn lower(network: &Network) -> Result<Lowered, CompileError> {
 fn refuse(network: &Network) -> Result<(), CompileError> {
     let mut all: Vec<String> = Vec::new();
     for node in &network.nodes {
-        match node.kind {
-            OpKind::Resize { .. } => all.push(format!("{} ({})", node.name, node.kind)),
-            _ => {}
+        if let OpKind::Resize { .. } = node.kind {
+            all.push(format!("{} ({})", node.name, node.kind));
         }
         let tensors = node.inputs.iter().chain([&node.output]).map(|&id| &network.tensors[id]);
         if let Some(t) = tensors.into_iter().find(|t| t.bits() != 8) {

@@ -486,11 +486,24 @@ enum Message {
     Shape,
     Tensor,
     Leaf,
+    /// Numbers one after the other, of varying length.
+    Varints,
+    /// Numbers of so many bytes.
+    Words(usize),
 }
 
 /// Whether every length in a protobuf message lies inside it, which the reader of ONNX files relies on.
 fn lengths_fit(mut bytes: &[u8], message: Message, depth: u32) -> bool {
+    if let Message::Words(size) = message {
+        return bytes.len().is_multiple_of(size);
+    }
     while !bytes.is_empty() {
+        if matches!(message, Message::Varints) {
+            if varint(&mut bytes).is_none() {
+                return false;
+            }
+            continue;
+        }
         let Some(tag) = varint(&mut bytes) else { return false };
         let len = match tag & 7 {
             0 => match varint(&mut bytes) {
@@ -513,6 +526,9 @@ fn lengths_fit(mut bytes: &[u8], message: Message, depth: u32) -> bool {
             (Message::Graph, 11..=13) => Message::ValueInfo,
             (Message::Graph, 5) | (Message::Attribute, 5 | 10) => Message::Tensor,
             (Message::Model, 8 | 14) | (Message::Tensor, 13) | (Message::Shape, 1) => Message::Leaf,
+            (Message::Tensor, 1 | 5 | 7) | (Message::Attribute, 8) => Message::Varints,
+            (Message::Tensor, 4) | (Message::Attribute, 7) => Message::Words(4),
+            (Message::Tensor, 10) => Message::Words(8),
             (Message::Node, 5) => Message::Attribute,
             (Message::ValueInfo, 2) => Message::Type,
             (Message::Type, 1) => Message::TensorType,
