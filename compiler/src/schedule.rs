@@ -397,7 +397,12 @@ impl Scheduler<'_> {
 
     /// Words that two slots of the weight buffer share.
     fn overlap(&self) -> i64 {
-        self.slots.get(1).map_or(0, |slot| (self.shape.words() - slot.word).max(0))
+        match self.slots[..] {
+            [Slot { word: low, .. }, Slot { word: high, .. }, ..] if low < high => {
+                (low + self.shape.words() - high).max(0)
+            }
+            _ => 0,
+        }
     }
 
     fn chain(&mut self, job: &Job<'_>, chain: &Chain, first: bool) -> Result<(), CompileError> {

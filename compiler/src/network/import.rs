@@ -308,6 +308,9 @@ impl<'a> Importer<'a> {
             ))
         };
         let sizes: Vec<usize> = shape.into_iter().collect::<Option<_>>().ok_or_else(fail)?;
+        if sizes.contains(&0) {
+            return Err(fail());
+        }
         let (size, view) = match sizes[..] {
             [1, c] => ([1, 1, c], View::vector(2, 1, c)),
             [1, w, c] => ([1, w, c], View::nhwc([1, w, c]).reshape(&[1, w, c]).ok_or_else(fail)?),
@@ -315,9 +318,6 @@ impl<'a> Importer<'a> {
             [1, c, h, w] => ([h, w, c], View::nchw([h, w, c])),
             _ => return Err(fail()),
         };
-        if size.contains(&0) {
-            return Err(fail());
-        }
         let value = if ty == Type::F32 {
             Value::Fed { name, size, view, maps: Vec::new() }
         } else {
