@@ -447,7 +447,8 @@ fn fits(shape: &[usize], stated: &[Option<usize>]) -> bool {
     shape.len() == stated.len() && shape.iter().zip(stated).skip(1).all(|(&n, s)| s.is_none_or(|s| s == n))
 }
 
-fn show(shape: &[Option<usize>], ty: Option<Type>) -> String {
+/// A shape and type for a reader.
+pub(crate) fn show(shape: &[Option<usize>], ty: Option<Type>) -> String {
     let sizes: Vec<String> = shape.iter().map(|n| n.map_or("?".to_owned(), |n| n.to_string())).collect();
     let ty = ty.map_or("other type".to_owned(), |ty| format!("{ty:?}"));
     format!("[{}] ({ty})", sizes.join(", "))

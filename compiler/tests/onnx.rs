@@ -197,3 +197,16 @@ fn damaged_files_are_refused() {
         }
     }
 }
+
+/// Files that `make fuzz-import` found: each once made the import panic or run for ever.
+#[test]
+fn hostile_files_are_refused() {
+    let mut files = 0;
+    for file in std::fs::read_dir(workspace("compiler/tests/fixtures/hostile")).unwrap() {
+        let path = file.unwrap().path();
+        let network = Model::parse(&std::fs::read(&path).unwrap()).and_then(|m| Network::from_model(&m));
+        assert!(network.is_err(), "{}", path.display());
+        files += 1;
+    }
+    assert_eq!(files, 3);
+}

@@ -301,10 +301,10 @@ impl<'a> Importer<'a> {
         if shape.len() > 1 && shape[0].is_none() {
             shape[0] = Some(1);
         }
-        let shown = shape.clone();
+        let shown = onnx::show(&shape, Some(ty));
         let fail = || {
             ImportError::new(format!(
-                "shape {shown:?}: one image of rank 2 to 4 and fixed size wanted; export it so"
+                "shape {shown}: one image of rank 2 to 4 and fixed size wanted; export it so"
             ))
         };
         let sizes: Vec<usize> = shape.into_iter().collect::<Option<_>>().ok_or_else(fail)?;
