@@ -554,6 +554,36 @@ def arg_max(g):
     return g.op("ArgMax", g.dq(x, 0.07, 90), axis=1)
 
 
+# ---- transposed convolution, which ONNX Runtime computes in float: powers of two, so that nothing is rounded ----
+
+
+def qdq_conv_transpose(g, cout=6, k=3, group=1, relu=False, **attributes):
+    kh, kw = (k, k) if isinstance(k, int) else k
+    scales = g.const(2.0 ** g.rng.integers(-9, -6, cout // group), F32)
+    w = g.op("DequantizeLinear", g.weights(8, cout // group, kh, kw), scales, g.const(np.zeros(cout // group), np.int8), axis=1)
+    bias = g.const(g.rng.integers(-1000, 1000, cout) / 2**13, F32)
+    y = g.op("ConvTranspose", g.dq("x", 1 / 64), w, bias, group=group, **attributes)
+    return g.q(g.op("Relu", y) if relu else y, 1 / 8, 0 if relu else 120)
+
+
+variants(
+    "qdq_conv_transpose", MAP, np.uint8, lambda g, a: qdq_conv_transpose(g, **a),
+    plain={}, stride_2=dict(strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1]), kernel_2=dict(k=2, strides=[2, 2]),
+    kernel_4=dict(k=4, strides=[2, 2], pads=[1, 1, 1, 1], relu=True), odd=dict(strides=[2, 3], pads=[0, 1, 1, 0]),
+    narrow=dict(k=(1, 2), strides=[3, 1]), dilation=dict(strides=[2, 2], dilations=[3, 2], pads=[2, 1, 0, 3]),
+    groups=dict(group=2, strides=[2, 2]), depthwise=dict(cout=8, group=8, k=4, strides=[2, 2], pads=[1, 1, 1, 1]),
+    cropped=dict(strides=[2, 2], pads=[2, 2, 2, 2]), output_shape=dict(strides=[2, 2], output_shape=[17, 14]),
+    same_upper=dict(strides=[2, 2], auto_pad="SAME_UPPER"), same_lower=dict(strides=[2, 2], auto_pad="SAME_LOWER"),
+    cut_short=dict(strides=[2, 2], pads=[0, 0, 5, 6]),
+)
+
+
+@case()
+def resize_and_concat(g):
+    y = g.op("Resize", g.conv("x", 8, 8, strides=[2, 2], pads=[1, 1, 1, 2], yp=(0.02, 128)), "", g.const([1, 1, 2, 2], F32), mode="nearest")
+    return g.op("QLinearConcat", *g.params(0.02, 128), y, *g.params(0.02, 128), y, *g.params(0.02, 128), axis=1)
+
+
 def npy(array):
     data = io.BytesIO()
     np.save(data, array)

@@ -54,13 +54,45 @@ impl Step {
     }
 }
 
-/// Where a tensor lies among the channels of another: inputs of a concatenation are parts of its output.
+/// Where a tensor lies in another: inputs of a concatenation are channels of its output, those of an interleaving are
+/// pixels of it. Pixel (h, w) is pixel (`row` + h × `down`, `column` + w × `right`) of the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// The tensor that is placed as a whole.
     pub whole: TensorId,
     /// First channel.
     pub channel: u32,
+    /// Row of the first pixel.
+    pub row: u32,
+    /// Column of the first pixel.
+    pub column: u32,
+    /// Rows of the whole for one of the part.
+    pub down: u32,
+    /// Columns of the whole for one of the part.
+    pub right: u32,
+}
+
+impl Part {
+    fn all_of(whole: TensorId) -> Self {
+        Self { whole, channel: 0, row: 0, column: 0, down: 1, right: 1 }
+    }
+
+    /// Where what is `part` of this one lies.
+    fn of(self, part: Self) -> Self {
+        Self {
+            whole: self.whole,
+            channel: self.channel + part.channel,
+            row: self.row + part.row * self.down,
+            column: self.column + part.column * self.right,
+            down: self.down * part.down,
+            right: self.right * part.right,
+        }
+    }
+
+    /// Whether it has pixels of the whole that do not lie side by side.
+    fn is_spread(&self) -> bool {
+        (self.down, self.right) != (1, 1)
+    }
 }
 
 /// A network in steps.
@@ -81,10 +113,7 @@ pub fn lower(network: &Network) -> Result<Lowered, CompileError> {
     join_padding(&mut network);
     share_prefixes(&mut network);
     let parts = join(&mut network);
-    let mut readers = vec![0; network.tensors.len()];
-    for &input in network.nodes.iter().flat_map(|n| &n.inputs).chain(&network.outputs) {
-        readers[input] += 1;
-    }
+    let readers = readers(&network);
     let mut steps = Vec::new();
     let mut done = vec![false; network.nodes.len()];
     let mut known: Vec<bool> = vec![false; network.tensors.len()];
@@ -96,7 +125,7 @@ pub fn lower(network: &Network) -> Result<Lowered, CompileError> {
         if std::mem::replace(&mut done[index], true) {
             continue;
         }
-        if node.kind == OpKind::Concat {
+        if is_placement(&node.kind) {
             known[node.output] = true;
             continue;
         }
@@ -115,13 +144,19 @@ pub fn lower(network: &Network) -> Result<Lowered, CompileError> {
     Ok(Lowered { network, steps, parts })
 }
 
+/// How often each tensor is read, as an output of the network too.
+fn readers(network: &Network) -> Vec<usize> {
+    let mut readers = vec![0; network.tensors.len()];
+    for &input in network.nodes.iter().flat_map(|n| &n.inputs).chain(&network.outputs) {
+        readers[input] += 1;
+    }
+    readers
+}
+
 /// Lists everything that cannot be executed.
 fn refuse(network: &Network) -> Result<(), CompileError> {
     let mut all: Vec<String> = Vec::new();
     for node in &network.nodes {
-        if let OpKind::Resize { .. } = node.kind {
-            all.push(format!("{} ({})", node.name, node.kind));
-        }
         let tensors = node.inputs.iter().chain([&node.output]).map(|&id| &network.tensors[id]);
         if let Some(t) = tensors.into_iter().find(|t| t.bits() != 8) {
             all.push(format!("{} (tensor {} of {} bits)", node.name, t.name, t.bits()));
@@ -186,29 +221,44 @@ fn share_prefixes(network: &mut Network) {
     }
 }
 
-/// Makes the inputs of each concatenation parts of its output. What is a part already, or not computed by a step, is
-/// copied first.
+/// Whether a node only says where its inputs lie.
+fn is_placement(kind: &OpKind) -> bool {
+    matches!(kind, OpKind::Concat | OpKind::Interleave { .. })
+}
+
+/// Makes the inputs of each concatenation and interleaving parts of its output. What is a part already, or not computed
+/// by a step, is copied first; so is what would be spread out and is read by something else too.
 fn join(network: &mut Network) -> Vec<Part> {
-    let mut parts: Vec<Part> = (0..network.tensors.len()).map(|whole| Part { whole, channel: 0 }).collect();
+    let mut parts: Vec<Part> = (0..network.tensors.len()).map(Part::all_of).collect();
     let mut fixed = vec![false; network.tensors.len()];
+    let readers = readers(network);
     for &id in network.inputs.iter().chain(network.constants.keys()) {
         fixed[id] = true;
     }
     let mut copies: Vec<(usize, Node)> = Vec::new();
     for index in (0..network.nodes.len()).rev() {
-        if network.nodes[index].kind != OpKind::Concat {
+        let kind = network.nodes[index].kind.clone();
+        if !is_placement(&kind) {
             continue;
         }
         let to = parts[network.nodes[index].output];
-        let mut channel = to.channel;
+        let mut channel = 0;
         for position in 0..network.nodes[index].inputs.len() {
             let mut input = network.nodes[index].inputs[position];
-            if std::mem::replace(&mut fixed[input], true) {
+            let part = match kind {
+                OpKind::Interleave { down, right } => {
+                    let (row, column) = (position as u32 / right, position as u32 % right);
+                    Part { row, column, down, right, ..Part::all_of(input) }
+                }
+                _ => Part { channel, ..Part::all_of(input) },
+            };
+            let part = to.of(part);
+            if std::mem::replace(&mut fixed[input], true) || part.is_spread() && readers[input] > 1 {
                 let copy = network.tensors.len();
                 let (tensor, name) = (network.tensors[input].clone(), network.nodes[index].name.clone());
                 let (y_min, y_max) = tensor.range();
                 network.tensors.push(tensor);
-                parts.push(Part { whole: copy, channel: 0 });
+                parts.push(Part::all_of(copy));
                 fixed.push(true);
                 let identity: Box<[u8; 256]> = Box::new(std::array::from_fn(|i| i as u8));
                 let kind = OpKind::Table(identity);
@@ -216,7 +266,7 @@ fn join(network: &mut Network) -> Vec<Part> {
                 network.nodes[index].inputs[position] = copy;
                 input = copy;
             }
-            parts[input] = Part { whole: to.whole, channel };
+            parts[input] = part;
             channel += network.tensors[input].c;
         }
     }
@@ -261,8 +311,10 @@ fn step(network: &Network, index: usize, node: &Node) -> Result<Step, CompileErr
     match &node.kind {
         OpKind::Conv { layer, data } | OpKind::Depthwise { layer, data } => {
             step.layer = *layer;
-            step.kernel =
-                if matches!(node.kind, OpKind::Conv { .. }) { Kernel::Dense } else { Kernel::ByChannel };
+            // By channel, every window must see some of the map.
+            let by_channel = matches!(node.kind, OpKind::Depthwise { .. })
+                && !crate::shape::tap_counts(layer).contains(&0);
+            step.kernel = if by_channel { Kernel::ByChannel } else { Kernel::Dense };
             let q = data.quant;
             step.quant = isa::Quant {
                 x_signed: q.signed,
@@ -343,7 +395,7 @@ fn step(network: &Network, index: usize, node: &Node) -> Result<Step, CompileErr
             step.bias = vec![0; x.c as usize];
             step.multipliers = vec![1.0; x.c as usize];
         }
-        OpKind::Concat | OpKind::Resize { .. } => {
+        OpKind::Concat | OpKind::Interleave { .. } => {
             return Err(error(node, "not a step of its own"));
         }
     }

@@ -108,7 +108,7 @@ impl Node {
         }
     }
 
-    fn ints<const N: usize>(&self, name: &str, default: [u32; N]) -> Result<[u32; N]> {
+    pub(crate) fn ints<const N: usize>(&self, name: &str, default: [u32; N]) -> Result<[u32; N]> {
         let values = match self.attributes.get(name) {
             None => return Ok(default),
             Some(Attribute::Ints(v)) => v,

@@ -235,19 +235,26 @@ impl Placer<'_> {
         };
         let place = |role: usize, id: TensorId| {
             let (part, operand) = (self.lowered.parts[id], i64::from(self.config.operand_bytes()));
-            let channel = i64::from(part.channel) * operand;
+            let whole = &self.lowered.network.tensors[part.whole];
+            // One pixel may stand for a whole row, and a whole map.
+            let width = if role == 1 && step.broadcast { step.layer.out_w() } else { whole.w };
+            let (down, right) = (i64::from(part.down), i64::from(part.right));
             match homes[role] {
-                Some(c) => Place::Chip {
-                    buffer: c.buffer,
-                    offset: c.base + c.pad * c.pixel + channel,
-                    pixel: c.pixel,
-                    pad: c.pad,
-                },
-                None => Place::Memory {
-                    buffer: buffers[role],
-                    room: self.room(buffers[role], index),
-                    pixel: i64::from(self.lowered.network.tensors[part.whole].c) * operand,
-                },
+                Some(Chip { buffer, base, pixel, pad, .. }) => {
+                    let row = (i64::from(width) + pad) * pixel;
+                    let first = i64::from(part.row) * row + (pad + i64::from(part.column)) * pixel;
+                    let offset = base + first + i64::from(part.channel) * operand;
+                    Place::Chip { buffer, offset, pixel: right * pixel, row: down * row }
+                }
+                None => {
+                    let pixel = i64::from(whole.c) * operand;
+                    Place::Memory {
+                        buffer: buffers[role],
+                        room: self.room(buffers[role], index),
+                        pixel: right * pixel,
+                        row: down * i64::from(width) * pixel,
+                    }
+                }
             }
         };
         Ok(Places {

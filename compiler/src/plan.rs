@@ -355,8 +355,8 @@ impl Chooser<'_> {
     /// are aligned to each other, if that wastes little.
     fn row_pitch(&self, strip: i64) -> (i64, i64) {
         let s = self.shape;
-        if let Place::Chip { pixel, pad, .. } = s.places.input {
-            return ((s.w + pad) * pixel, 0);
+        if s.places.input.on_chip() {
+            return (s.row_pitch, 0);
         }
         let windows =
             (0..s.out_w).step_by(strip as usize).map(|x| Window::new(s, x, (x + strip).min(s.out_w)));
@@ -410,7 +410,7 @@ impl Chooser<'_> {
         let contiguous = (t.joint && t.chunk == filters || filters == 1) && s.out_pixel == s.cout * s.operand;
         // Runs of contiguous bytes: of a block, of its rows, or of its pixels.
         let runs = match (contiguous, strips) {
-            (true, 1) => blocks,
+            (true, 1) if s.out_row == s.out_w * s.out_pixel => blocks,
             (true, _) => blocks * t.band,
             _ => pixels * passes,
         };

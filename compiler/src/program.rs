@@ -4,7 +4,7 @@ use spec::isa::{self, INSTRUCTION_BYTES, Instruction, PROGRAM_ALIGN};
 use spec::{Config, Program, Segment};
 
 use crate::layout::{self, Addresses};
-use crate::lower::{Lowered, Part, Step, lower};
+use crate::lower::{Lowered, Step, lower};
 use crate::network::{Network, TensorId};
 use crate::order::{self, Op, Touch};
 use crate::place::{Chip, Placement, place};
@@ -25,6 +25,8 @@ pub struct Region {
     pub address: u32,
     /// Bytes between pixels.
     pub pixel: u32,
+    /// Bytes between rows.
+    pub row: u32,
 }
 
 /// The instructions of a step and the bytes that they move over the bus.
@@ -133,22 +135,32 @@ impl Compiled {
 
     /// Where a tensor is in memory, if it is.
     pub fn region(&self, id: TensorId) -> Option<Region> {
-        let Part { whole, channel } = self.lowered.parts[id];
-        let address = self.tensors[whole]? + i64::from(channel);
-        Some(Region { address: field(address), pixel: self.lowered.network.tensors[whole].c })
+        let part = self.lowered.parts[id];
+        let start = self.tensors[part.whole]?;
+        let t = &self.lowered.network.tensors[part.whole];
+        let first = (i64::from(part.row) * i64::from(t.w) + i64::from(part.column)) * i64::from(t.c);
+        Some(Region {
+            address: field(start + first + i64::from(part.channel)),
+            pixel: part.right * t.c,
+            row: part.down * t.w * t.c,
+        })
+    }
+
+    /// The addresses of a tensor's pixels, if it is in memory.
+    fn pixels(&self, id: TensorId) -> Option<impl Iterator<Item = u32>> {
+        let (region, t) = (self.region(id)?, &self.lowered.network.tensors[id]);
+        let (h, w) = (t.h, t.w);
+        let pixel = move |y: u32, x: u32| region.address + y * region.row + x * region.pixel;
+        Some((0..h).flat_map(move |y| (0..w).map(move |x| pixel(y, x))))
     }
 
     /// A tensor's elements out of memory from the program's first output byte on.
     pub fn elements(&self, id: TensorId, memory: &[u8]) -> Option<Vec<i32>> {
-        let region = self.region(id)?;
         let t = &self.lowered.network.tensors[id];
-        let pixels =
-            (0..t.h as usize * t.w as usize).map(|p| region.address as usize + p * region.pixel as usize);
         let element = |b: &u8| if t.signed() { i32::from(*b as i8) } else { i32::from(*b) };
-        let pixel = |at: usize| memory.get(at..at + t.c as usize);
         let mut elements = Vec::with_capacity(t.len());
-        for at in pixels {
-            elements.extend(pixel(at)?.iter().map(element));
+        for at in self.pixels(id)? {
+            elements.extend(memory.get(at as usize..at as usize + t.c as usize)?.iter().map(element));
         }
         Some(elements)
     }
@@ -237,18 +249,14 @@ impl Compiled {
 
     /// The bytes of a tensor in memory. Parts of a whole are written pixel by pixel.
     fn tensor(&self, id: TensorId, elements: &[i32]) -> Vec<Segment> {
-        let Some(region) = self.region(id) else { return Vec::new() };
+        let (Some(region), Some(pixels)) = (self.region(id), self.pixels(id)) else { return Vec::new() };
         let bytes = layout::pack(elements, 1);
-        let channels = self.lowered.network.tensors[id].c;
-        if channels == region.pixel {
+        let t = &self.lowered.network.tensors[id];
+        if (t.c, t.w * t.c) == (region.pixel, region.row) {
             return vec![Segment { address: region.address, bytes }];
         }
-        let pixels = bytes.chunks(channels as usize).enumerate();
-        let segment = |(p, bytes): (usize, &[u8])| Segment {
-            address: region.address + p as u32 * region.pixel,
-            bytes: bytes.to_vec(),
-        };
-        pixels.map(segment).collect()
+        let segment = |(address, bytes): (u32, &[u8])| Segment { address, bytes: bytes.to_vec() };
+        pixels.zip(bytes.chunks(t.c as usize)).map(segment).collect()
     }
 
     fn add(&self, schedule: &mut Schedule, index: usize, last: bool) -> Result<(), CompileError> {
@@ -321,8 +329,8 @@ impl std::fmt::Display for Compiled {
                     let at = self.region(id).map_or(0, |r| r.address);
                     format!("memory {at:#x} through {room} bytes of buffer {buffer}")
                 }
-                Place::Chip { buffer, offset, pixel, pad } => {
-                    format!("buffer {buffer} from {offset}, {pixel} bytes a pixel, {pad} columns of padding")
+                Place::Chip { buffer, offset, pixel, row } => {
+                    format!("buffer {buffer} from {offset}, {pixel} bytes a pixel, {row} a row")
                 }
             };
             let places = plan.shape.places;

@@ -323,9 +323,9 @@ impl Scheduler<'_> {
                     let channel = if t.joint { filter.cout0 - s.filter(chunk.start).cout0 } else { 0 };
                     (region + channel * s.operand, block.width() * pitch, pitch)
                 }
-                Place::Chip { offset, pixel, pad, .. } => {
-                    let row = (s.out_w + pad) * pixel;
-                    (offset + block.y0 * row + block.x0 * pixel + filter.cout0 * s.operand, row, pixel)
+                Place::Chip { offset, pixel, .. } => {
+                    let first = offset + block.y0 * s.out_row + block.x0 * pixel;
+                    (first + filter.cout0 * s.operand, s.out_row, pixel)
                 }
             };
             let last = final_block && index == s.filters() - 1;
@@ -681,8 +681,7 @@ impl Scheduler<'_> {
                 let channel = job.filter.cout0 - s.filter(job.chunk).cout0;
                 (buffer, self.second + if self.broadcast { 0 } else { from }, pitch, row, channel)
             }
-            Place::Chip { buffer, offset, pixel, pad } => {
-                let row = (s.out_w + pad) * pixel;
+            Place::Chip { buffer, offset, pixel, row } => {
                 let from = if self.broadcast { 0 } else { area.y0 * row + area.x0 * pixel };
                 (buffer, offset + from, pixel, row, job.filter.cout0)
             }
@@ -965,7 +964,8 @@ impl Scheduler<'_> {
                 let (offset, ring) = match s.places.input {
                     Place::Chip { offset, pixel, .. } => {
                         let at = offset + first * t.row_pitch;
-                        touches.push(Touch::new(place, at, at + rows * t.row_pitch));
+                        // The first row's padding lies before it.
+                        touches.push(Touch::new(place, at - s.pl * pixel, at + rows * t.row_pitch));
                         let bytes = [self.plan.config.ibuf, self.plan.config.obuf, self.plan.config.rbuf];
                         (at + column * pixel, i64::from(bytes[source as usize]))
                     }
@@ -1025,12 +1025,12 @@ impl Scheduler<'_> {
         let width = block.width();
         let channel = s.filter(first).cout0;
         let bytes = (job.filter.cout0 + job.filter.cols - channel) * s.operand;
-        let whole_rows = width == s.out_w;
+        let whole_rows = width * s.out_pixel == s.out_row;
         let dense = bytes == s.out_pixel;
         // Rows per instruction: all, if they can be described as equal runs.
         let step = match (dense, whole_rows) {
             (true, true) => ((MAX_PITCH / (width * pitch)).max(1)).min(MAX_STEP / (width * bytes)).max(1),
-            (true, false) if s.out_w * s.out_pixel <= MAX_STEP => MAX_COUNT,
+            (true, false) if s.out_row <= MAX_STEP => MAX_COUNT,
             (false, true) => (MAX_COUNT / width).max(1),
             _ => 1,
         };
@@ -1040,14 +1040,14 @@ impl Scheduler<'_> {
             let src = region + (y - block.y0) * width * pitch;
             let (run_bytes, runs, run_pitch) = match (dense, whole_rows) {
                 (true, true) => (n * width * bytes, 1, 0),
-                (true, false) => (width * bytes, n, s.out_w * s.out_pixel),
+                (true, false) => (width * bytes, n, s.out_row),
                 (false, _) => (bytes, n * width, s.out_pixel),
             };
             let stream = n * width * bytes;
             let (seg_bytes, seg_pitch) =
                 if bytes == pitch && stream <= MAX_PITCH { (stream, 0) } else { (bytes, pitch) };
-            let pixel = (job.image * s.out_h + y) * s.out_w + block.x0;
-            let dst = self.addresses.output + pixel * s.out_pixel + channel * s.operand;
+            let row = job.image * s.out_h + y;
+            let dst = self.addresses.output + row * s.out_row + block.x0 * s.out_pixel + channel * s.operand;
             let store = isa::Store {
                 src: isa::activation(buffer, field(src)),
                 seg_bytes: field(seg_bytes),
@@ -1058,7 +1058,7 @@ impl Scheduler<'_> {
                 run_pitch: if runs > 1 { field(run_pitch) } else { 0 },
                 ..isa::Store::default()
             };
-            let rows = (n - 1) * s.out_w * s.out_pixel + width * s.out_pixel;
+            let rows = (n - 1) * s.out_row + width * s.out_pixel;
             let touches = vec![
                 Touch::new(order::Place::Activations(buffer), src, src + n * width * pitch),
                 Touch::port(order::Place::ReadPort(buffer)),

@@ -25,7 +25,7 @@ pub enum Kernel {
 /// Where a step finds or puts a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// In memory, `pixel` bytes from pixel to pixel; it passes through the first `room` bytes of a buffer.
+    /// In memory; it passes through the first `room` bytes of a buffer.
     Memory {
         /// The activation buffer.
         buffer: u32,
@@ -33,8 +33,10 @@ pub enum Place {
         room: i64,
         /// Bytes between pixels in memory.
         pixel: i64,
+        /// Bytes between rows in memory.
+        row: i64,
     },
-    /// In a buffer, all of it, pixels `pixel` bytes apart.
+    /// In a buffer, all of it.
     Chip {
         /// The activation buffer.
         buffer: u32,
@@ -42,8 +44,8 @@ pub enum Place {
         offset: i64,
         /// Bytes between pixels.
         pixel: i64,
-        /// Columns of padding before the first row, between rows, and after the last.
-        pad: i64,
+        /// Bytes between rows.
+        row: i64,
     },
 }
 
@@ -67,11 +69,18 @@ impl Place {
         }
     }
 
-    /// Columns of padding between rows on chip.
-    pub fn pad(&self) -> i64 {
+    /// The same pixels, one to a row.
+    fn tall(self) -> Self {
         match self {
-            Self::Memory { .. } => 0,
-            Self::Chip { pad, .. } => *pad,
+            Self::Memory { buffer, room, pixel, .. } => Self::Memory { buffer, room, pixel, row: pixel },
+            Self::Chip { buffer, offset, pixel, .. } => Self::Chip { buffer, offset, pixel, row: pixel },
+        }
+    }
+
+    /// Bytes between rows: in memory, or else on chip.
+    pub fn row(&self) -> i64 {
+        match self {
+            Self::Memory { row, .. } | Self::Chip { row, .. } => *row,
         }
     }
 }
@@ -91,15 +100,14 @@ impl Places {
     /// A layer on its own: everything in memory, with all of the input and the output buffer to pass through.
     pub fn alone(layer: &Layer, config: &Config) -> Self {
         let operand = i64::from(config.operand_bytes());
-        let place = |buffer, room: u32, channels: u32| Place::Memory {
-            buffer,
-            room: room.into(),
-            pixel: i64::from(channels) * operand,
+        let place = |buffer, room: u32, width: u32, channels: u32| {
+            let pixel = i64::from(channels) * operand;
+            Place::Memory { buffer, room: room.into(), pixel, row: i64::from(width) * pixel }
         };
         Self {
-            input: place(0, config.ibuf, layer.cin),
+            input: place(0, config.ibuf, layer.w, layer.cin),
             second: None,
-            output: place(1, config.obuf, layer.cout),
+            output: place(1, config.obuf, layer.out_w(), layer.cout),
         }
     }
 }
@@ -172,14 +180,15 @@ pub struct Shape {
     pub group_cout: i64,
     /// Channel groups of the layer that one group here holds, with zero weights between them.
     pub pack: i64,
-    /// Bytes between input pixels, rows and images in memory.
+    /// Bytes between input pixels, rows and images where the input lies.
     pub memory_pixel: i64,
     pub row_pitch: i64,
     pub image_pitch: i64,
     /// Bytes between input pixels in the buffer.
     pub buffer_pixel: i64,
-    /// Bytes between output pixels in memory.
+    /// Bytes between output pixels, and between rows, where the outputs lie.
     pub out_pixel: i64,
+    pub out_row: i64,
     /// Output rows by their taps.
     pub rows: Vec<Span>,
     /// Output columns by their taps.
@@ -201,12 +210,13 @@ impl Shape {
         let channels = round_up(n(layer.cin) * operand, granule);
         let memory_pixel = places.input.pixel();
         let buffer_pixel = if places.input.on_chip() { memory_pixel } else { channels };
-        let out_pixel = places.output.pixel();
-        let padded = [Some(places.input), places.second, Some(places.output)]
-            .into_iter()
-            .flatten()
-            .any(|p| p.pad() > 0);
-        let row = n(layer.w) * memory_pixel;
+        let (out_pixel, out_row) = (places.output.pixel(), places.output.row());
+        let row = places.input.row();
+        // Nothing lies between rows.
+        let even = |place: Place, width: u32| place.row() == n(width) * place.pixel();
+        let even = even(places.input, layer.w)
+            && even(places.output, layer.out_w())
+            && places.second.is_none_or(|p| even(p, layer.out_w()));
         let mut shape = Self {
             operand,
             kernel,
@@ -235,6 +245,7 @@ impl Shape {
             image_pitch: row * n(layer.h),
             buffer_pixel,
             out_pixel,
+            out_row,
             rows: Vec::new(),
             columns: Vec::new(),
             counts: Vec::new(),
@@ -244,14 +255,15 @@ impl Shape {
         if !dense {
             // Its channels are the columns of filter groups, not groups of their own.
             (shape.groups, shape.group_cin, shape.group_cout) = (1, 1, shape.cout);
-        } else if shape.kh == 1 && shape.kw == 1 && shape.sh == 1 && shape.sw == 1 && !padded {
+        } else if shape.kh == 1 && shape.kw == 1 && shape.sh == 1 && shape.sw == 1 && even {
             // Every pixel is alone: one tall image of one column.
             shape.h *= shape.images * shape.w;
             shape.images = 1;
             shape.w = 1;
             shape.row_pitch = memory_pixel;
             shape.image_pitch = shape.h * shape.row_pitch;
-            (shape.out_h, shape.out_w) = (shape.h, 1);
+            (shape.out_h, shape.out_w, shape.out_row) = (shape.h, 1, out_pixel);
+            shape.places.second = places.second.map(Place::tall);
         } else if shape.kh == 1 && !places.input.on_chip() {
             // Rows that a stride steps over are never read.
             shape.row_pitch *= shape.sh;

@@ -7,7 +7,7 @@ use spec::layer::{Layer, LayerData, LayerSpec};
 use crate::cases::Draw;
 
 /// A random network of 8-bit operands: convolutions of all kinds, pooling, sums, products, tables, concatenations,
-/// padding and channel permutations on small maps. Scales are such that averages have no ties.
+/// interleavings, padding and channel permutations on small maps. Scales are such that averages have no ties.
 pub fn random_network(d: &mut Draw, nodes: u32) -> Network {
     let input = TensorInfo {
         name: "input".into(),
@@ -65,16 +65,15 @@ impl Builder {
             .filter(|&t| t != x && (self.tensors[t].h, self.tensors[t].w) == (h, w))
             .collect();
         let alike: Vec<TensorId> = same.iter().copied().filter(|&t| self.tensors[t].c == c).collect();
-        match d.between(0, 14) {
+        match d.between(0, 15) {
             0..=4 => self.convolution(d, x, false),
             5 | 6 => self.convolution(d, x, true),
             7 => {
-                let Some(window) = window(d, h, w) else { return };
-                let y = self.tensor(x, (window.out_h, window.out_w, c));
-                self.push(OpKind::MaxPool { window }, vec![x], y);
+                let Some(window) = window(d, h, w, false) else { return };
+                self.largest(x, window);
             }
             8 => {
-                let Some(window) = window(d, h, w) else { return };
+                let Some(window) = window(d, h, w, false) else { return };
                 let y = self.tensor(x, (window.out_h, window.out_w, c));
                 let kind = OpKind::AveragePool {
                     window,
@@ -132,12 +131,46 @@ impl Builder {
                     self.push(OpKind::Concat, inputs, y);
                 }
             }
+            14 => self.interleave(d, x, &alike),
             _ => {
                 let map: Vec<u32> = (0..channels(d)).map(|_| d.between(0, c - 1)).collect();
                 let y = self.tensor(x, (h, w, map.len() as u32));
                 self.push(OpKind::Channels(map), vec![x], y);
             }
         }
+    }
+
+    fn largest(&mut self, x: TensorId, window: Window) -> TensorId {
+        let y = self.tensor(x, (window.out_h, window.out_w, self.tensors[x].c));
+        self.push(OpKind::MaxPool { window }, vec![x], y);
+        y
+    }
+
+    /// Interleaves `x` with tensors of its size; where the output is no multiple of the factors, with smaller ones.
+    fn interleave(&mut self, d: &mut Draw, x: TensorId, alike: &[TensorId]) {
+        let TensorInfo { h, w, c, .. } = self.tensors[x].clone();
+        let (down, right) = (d.between(1, 3), d.between(1, 3));
+        if down * right == 1 || down * h > 20 || right * w > 20 {
+            return;
+        }
+        let short =
+            |d: &mut Draw, n: u32, size: u32| if size > 1 && d.chance(30) { d.between(0, n - 1) } else { 0 };
+        let (less_h, less_w) = (short(d, down, h), short(d, right, w));
+        let mut inputs = Vec::new();
+        for (row, column) in (0..down).flat_map(|row| (0..right).map(move |column| (row, column))) {
+            let full = if alike.is_empty() || d.chance(50) { x } else { d.of(alike) };
+            let (cut_h, cut_w) = (u32::from(row + less_h >= down), u32::from(column + less_w >= right));
+            inputs.push(if cut_h + cut_w == 0 {
+                full
+            } else {
+                let (kh, kw, out_h, out_w) = (1 + cut_h, 1 + cut_w, h - cut_h, w - cut_w);
+                let (sh, sw, dh, dw) = (1, 1, 1, 1);
+                let (pt, pl, pb, pr) = (0, 0, 0, 0);
+                self.largest(full, Window { kh, kw, sh, sw, pt, pl, pb, pr, dh, dw, out_h, out_w })
+            });
+        }
+        let y = self.tensor(x, (down * h - less_h, right * w - less_w, c));
+        self.push(OpKind::Interleave { down, right }, inputs, y);
     }
 
     /// A tensor of one pixel with as many channels as `x`.
@@ -151,7 +184,7 @@ impl Builder {
 
     fn convolution(&mut self, d: &mut Draw, x: TensorId, by_channel: bool) {
         let TensorInfo { h, w, c, zero, ty, .. } = self.tensors[x].clone();
-        let Some(o) = window(d, h, w) else { return };
+        let Some(o) = window(d, h, w, true) else { return };
         let groups = if by_channel { c } else { d.of(&[1, 1, 1, 1, 2, 4]) };
         let groups = if c % groups == 0 { groups } else { 1 };
         let cout = if by_channel { c } else { groups * (channels(d) / groups).max(1) };
@@ -189,14 +222,15 @@ impl Builder {
     }
 }
 
-/// A window with padding of less than itself, none of it outside the map altogether.
-fn window(d: &mut Draw, h: u32, w: u32) -> Option<Window> {
+/// A window with padding of less than itself. Unless it may lie `beyond` the map, it always sees some of it.
+fn window(d: &mut Draw, h: u32, w: u32, beyond: bool) -> Option<Window> {
     let kernel = |d: &mut Draw| d.of(&[1, 1, 2, 3, 3, 3, 5]);
     let (kh, kw) = (kernel(d), kernel(d));
     let (dh, dw) = if d.chance(10) { (2, 2) } else { (1, 1) };
     let (sh, sw) = (d.of(&[1, 1, 1, 2, 3]), d.of(&[1, 1, 1, 2, 3]));
     let mut pads = |size: u32, k: u32, dilation: u32| {
-        let most = ((k - 1) * dilation).min(k.div_ceil(2) * dilation - 1).min(size - 1);
+        let most = (k - 1) * dilation;
+        let most = if beyond { most } else { most.min(k.div_ceil(2) * dilation - 1).min(size - 1) };
         (d.between(0, most), d.between(0, most))
     };
     let ((pt, pb), (pl, pr)) = (pads(h, kh, dh), pads(w, kw, dw));
@@ -206,7 +240,7 @@ fn window(d: &mut Draw, h: u32, w: u32) -> Option<Window> {
     let (out_h, out_w) = (out(h, pt + pb, kh, dh, sh)?, out(w, pl + pr, kw, dw, sw)?);
     // The last windows, too, must see the map.
     let seen = |out: u32, stride: u32, pad: u32, size: u32| (out - 1) * stride < size + pad;
-    (seen(out_h, sh, pt, h) && seen(out_w, sw, pl, w)).then_some(Window {
+    (beyond || seen(out_h, sh, pt, h) && seen(out_w, sw, pl, w)).then_some(Window {
         kh,
         kw,
         sh,

@@ -28,6 +28,8 @@ type Result<T> = std::result::Result<T, ImportError>;
 const MOST_ELEMENTS: usize = 1 << 29;
 /// Most dimensions of a tensor, and most functions one after the other without a QuantizeLinear.
 const MOST_STEPS: usize = 16;
+/// Largest factor of a Resize and stride of a ConvTranspose.
+const MOST_SCALE: u32 = 16;
 
 /// How the host makes an input of the network of an array.
 #[derive(Clone, Debug)]
@@ -110,6 +112,13 @@ enum Term<'a> {
 enum Kind<'a> {
     Copy(Operand),
     Conv {
+        node: &'a onnx::Node,
+        x: Operand,
+        w: Rc<Weights<'a>>,
+        bias: Bias<'a>,
+    },
+    /// Weights are `[cin, cout / groups, kh, kw]`.
+    ConvTranspose {
         node: &'a onnx::Node,
         x: Operand,
         w: Rc<Weights<'a>>,

@@ -201,12 +201,13 @@ pub enum OpKind {
     Concat,
     /// Output channel i is input channel `[i]`.
     Channels(Vec<u32>),
-    /// Output (h, w) is input (h ÷ fy, w ÷ fx), rounded down.
-    Resize {
-        /// Output rows for one of the input.
-        fy: u32,
-        /// Output columns for one of the input.
-        fx: u32,
+    /// Pixels of all inputs: (h, w) is pixel (h ÷ `down`, w ÷ `right`), rounded down, of input number
+    /// (h mod `down`) × `right` + w mod `right`. Inputs have the output's scale and zero point.
+    Interleave {
+        /// Rows of the output for one of an input.
+        down: u32,
+        /// Columns of the output for one of an input.
+        right: u32,
     },
     /// Rows and columns of one value around the map.
     Pad {
@@ -374,7 +375,7 @@ impl fmt::Display for OpKind {
             Self::Table(_) => f.write_str("table"),
             Self::Concat => f.write_str("concat"),
             Self::Channels(_) => f.write_str("channels"),
-            Self::Resize { fy, fx } => write!(f, "resize {fy}x{fx}"),
+            Self::Interleave { down, right } => write!(f, "interleave {down}x{right}"),
             Self::Pad { pt, pl, pb, pr, value } => {
                 write!(f, "pad pt={pt} pl={pl} pb={pb} pr={pr} value={value}")
             }

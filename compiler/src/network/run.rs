@@ -141,14 +141,13 @@ impl Network {
                 let pixels = x.chunks_exact(info(0).c as usize);
                 pixels.flat_map(|pixel| map.iter().map(|&c| pixel[c as usize])).collect()
             }
-            &OpKind::Resize { fy, fx } => {
-                let (w, c) = (info(0).w as usize, info(0).c as usize);
+            &OpKind::Interleave { down, right } => {
+                let c = output.c as usize;
                 let mut y = Vec::with_capacity(output.len());
-                for oh in 0..output.h {
-                    for ow in 0..output.w {
-                        let at = ((oh / fy) as usize * w + (ow / fx) as usize) * c;
-                        y.extend_from_slice(&x[at..at + c]);
-                    }
+                for (h, w) in (0..output.h).flat_map(|h| (0..output.w).map(move |w| (h, w))) {
+                    let from = (h % down * right + w % right) as usize;
+                    let at = (h / down * info(from).w + w / right) as usize * c;
+                    y.extend_from_slice(&inputs[from][at..at + c]);
                 }
                 y
             }

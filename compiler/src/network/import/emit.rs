@@ -54,6 +54,7 @@ impl<'a> Importer<'a> {
             // Only `quantise` meets it, and makes a table of it.
             Kind::Copy(x) => Ok(x.act.clone()),
             Kind::Conv { node, x, w, bias } => self.conv(name, node, x, w, bias, y),
+            Kind::ConvTranspose { node, x, w, bias } => self.conv_transpose(name, node, x, w, bias, y),
             Kind::Dense { x, w, bias, turned, alpha } => self.dense(name, x, w, bias, (*turned, *alpha), y),
             Kind::Add(a, b) => self.binary(name, a, b, true, y),
             Kind::Mul(a, b) => self.binary(name, a, b, false, y),
@@ -111,6 +112,83 @@ impl<'a> Importer<'a> {
         let id = self.layer(name, layer, (weights, bits), w, bias, (&x, 1.0), y)?;
         let view = if last { View::nhwc(size) } else { View::nchw(size) };
         Ok(Act { id, view })
+    }
+
+    /// A convolution for each place of an output in a stride of rows and one of columns; their outputs interleaved.
+    fn conv_transpose(
+        &mut self,
+        name: &str,
+        node: &onnx::Node,
+        x: &Operand,
+        w: &Weights,
+        bias: &Bias,
+        y: &Target,
+    ) -> Result<Act> {
+        let &[cin, group_cout, kh, kw] = &w.tensor.shape[..] else {
+            return Err(ImportError::new(format!(
+                "weights of shape {:?}: [cin, cout, kh, kw] wanted (two-dimensional maps)",
+                w.tensor.shape
+            )));
+        };
+        let groups = usize::try_from(node.int("group", 1)?).ok().filter(|&g| g > 0 && cin % g == 0);
+        let Some(groups) = groups else {
+            return Err(ImportError::new(format!("group: a divisor of {cin} channels wanted")));
+        };
+        let (group_cin, cout) = (cin / groups, groups.saturating_mul(group_cout));
+        let shape = x.act.view.shape();
+        if shape.len() != 4 || shape[1] != cin {
+            return Err(ImportError::new(format!("input of shape {shape:?}: [?, {cin}, ?, ?] wanted")));
+        }
+        let act = self.map(name, &x.act, false)?;
+        let [h, width, _] = self.size(act.id);
+        let [rows, columns] = transposed(node, [h, width], [kh, kw])?;
+        let (weights, bits) = w.centred()?;
+        let x = Operand { act, scale: x.scale };
+        let mut inputs = Vec::new();
+        for row in &rows {
+            for column in &columns {
+                let (taps_h, taps_w) = (row.kernel(), column.kernel());
+                let len = [cout, group_cin, taps_w].iter().try_fold(taps_h, |n, &m| n.checked_mul(m));
+                if len.is_none_or(|n| n > MOST_ELEMENTS) {
+                    return Err(ImportError::new(format!("kernel of {taps_h} x {taps_w}: use less padding")));
+                }
+                let mut phase = vec![0; len.unwrap_or(0)];
+                for (o, (&(ky, r), &(kx, k))) in (0..cout).flat_map(|o| {
+                    row.taps.iter().flat_map(move |r| column.taps.iter().map(move |k| (o, (r, k))))
+                }) {
+                    for c in 0..group_cin {
+                        let from = ((o / group_cout * group_cin + c) * group_cout + o % group_cout) * kh * kw;
+                        phase[((o * taps_h + r) * taps_w + k) * group_cin + c] = weights[from + ky * kw + kx];
+                    }
+                }
+                let layer = Layer::new(LayerSpec {
+                    cin: onnx::size(cin)?,
+                    h: onnx::size(h)?,
+                    w: onnx::size(width)?,
+                    cout: onnx::size(cout)?,
+                    groups: onnx::size(groups)?,
+                    kh: onnx::size(taps_h)?,
+                    kw: onnx::size(taps_w)?,
+                    pt: onnx::size(row.before)?,
+                    pb: onnx::size(row.after)?,
+                    pl: onnx::size(column.before)?,
+                    pr: onnx::size(column.after)?,
+                    ..LayerSpec::default()
+                })
+                .map_err(ImportError::new)?;
+                inputs.push(self.layer(name, layer, (phase, bits), w, bias, (&x, 1.0), y)?);
+            }
+        }
+        let total = |phases: &[Phase]| phases.iter().map(|p| p.outputs).sum::<usize>();
+        let size = [total(&rows), total(&columns), cout];
+        let id = match inputs[..] {
+            [one] => one,
+            _ => {
+                let kind = OpKind::Interleave { down: rows.len() as u32, right: columns.len() as u32 };
+                self.add(name, kind, inputs, size, (y.ty, &y.scale), y.label)?
+            }
+        };
+        Ok(Act { id, view: View::nchw(size) })
     }
 
     fn dense(
@@ -455,6 +533,101 @@ impl<'a> Importer<'a> {
         let view = if !keep { View::vector(2, 1, c) } else { View::vector(4, if last { 3 } else { 1 }, c) };
         Ok(Act { id, view })
     }
+}
+
+/// The outputs of a ConvTranspose along one axis that lie at one place of a stride: those of a convolution.
+struct Phase {
+    outputs: usize,
+    /// Taps of the ConvTranspose with their places in the convolution's kernel, which may have others that are zero.
+    taps: Vec<(usize, usize)>,
+    /// Padding of the convolution.
+    before: usize,
+    after: usize,
+    /// Last place of the kernel.
+    last: usize,
+}
+
+impl Phase {
+    fn kernel(&self) -> usize {
+        self.last + 1
+    }
+
+    /// Output `stride` × i + `place` is the sum of tap k times input i + (`place` + `pad` − k × `dilation`) ÷ `stride`,
+    /// over all k for which that is whole.
+    fn new(place: i64, [size, kernel, stride, dilation, pad, total]: [i64; 6]) -> Self {
+        let outputs = (total - place + stride - 1) / stride;
+        let taps = (0..kernel).map(|k| (k, place + pad - k * dilation)).filter(|(_, at)| at % stride == 0);
+        let taps: Vec<(i64, i64)> = taps.map(|(k, at)| (k, at / stride)).collect();
+        // Padding is not negative and less than the kernel.
+        let bounds = [0, size - outputs];
+        let reach = || taps.iter().map(|(_, at)| *at).chain(bounds);
+        let (first, last) = (reach().fold(0, i64::min), reach().fold(0, i64::max));
+        let n = |v: i64| v as usize;
+        Self {
+            outputs: n(outputs),
+            taps: taps.iter().map(|&(k, at)| (n(k), n(at - first))).collect(),
+            before: n(-first),
+            after: n(outputs - size + last),
+            last: n(last - first),
+        }
+    }
+}
+
+/// The phases of a ConvTranspose's rows and of its columns.
+fn transposed(node: &onnx::Node, size: [usize; 2], kernel: [usize; 2]) -> Result<[Vec<Phase>; 2]> {
+    let n = |v: usize| onnx::size(v).map(i64::from);
+    let default = [onnx::size(kernel[0])?, onnx::size(kernel[1])?];
+    let (strides, dilations) = (node.ints("strides", [1, 1])?, node.ints("dilations", [1, 1])?);
+    let (extra, pads) = (node.ints("output_padding", [0, 0])?, node.ints("pads", [0; 4])?);
+    let shape = node.ints("kernel_shape", default)?;
+    if shape != default {
+        return Err(ImportError::new(format!(
+            "kernel_shape={shape:?}: {default:?} wanted, as the weights are"
+        )));
+    }
+    if [strides, dilations].iter().flatten().any(|v| !(1..=MOST_SCALE).contains(v))
+        || pads.iter().chain(&extra).any(|&v| v > spec::layer::MAX_SIZE)
+    {
+        return Err(ImportError::new(format!(
+            "strides={strides:?} dilations={dilations:?} pads={pads:?} output_padding={extra:?}: strides and \
+             dilations of 1 to {MOST_SCALE} wanted, and padding up to {}",
+            spec::layer::MAX_SIZE
+        )));
+    }
+    let mode = match node.attributes.get("auto_pad") {
+        Some(Attribute::Text(mode)) => mode.as_str(),
+        _ => "NOTSET",
+    };
+    let wanted = match (node.attributes.get("output_shape"), mode) {
+        (Some(_), _) => Some(node.ints("output_shape", [0, 0])?),
+        (None, "SAME_UPPER" | "SAME_LOWER") => {
+            Some([onnx::size(size[0])? * strides[0], onnx::size(size[1])? * strides[1]])
+        }
+        _ => None,
+    };
+    let axis = |i: usize| {
+        let (size, kernel) = (n(size[i])?, n(kernel[i])?);
+        let [stride, dilation, extra, before, after] =
+            [strides[i], dilations[i], extra[i], pads[i], pads[i + 2]].map(i64::from);
+        let full = stride * (size - 1) + extra + (kernel - 1) * dilation + 1;
+        let (before, total) = match wanted {
+            None if mode == "VALID" => (0, full),
+            None => (before, full - before - after),
+            Some(wanted) => {
+                let (total, pads) = (i64::from(wanted[i]), full - i64::from(wanted[i]));
+                (if mode == "SAME_UPPER" { pads / 2 } else { pads - pads / 2 }, total)
+            }
+        };
+        if total < stride || total > full {
+            return Err(ImportError::new(format!(
+                "outputs of {total} along an axis of {size}, stride {stride}: {stride} to {full} wanted"
+            )));
+        }
+        Ok((0..stride)
+            .map(|place| Phase::new(place, [size, kernel, stride, dilation, before, total]))
+            .collect())
+    };
+    Ok([axis(0)?, axis(1)?])
 }
 
 fn two_inputs(add: bool, a: &Scale, b: &Scale, y: &Scale) -> OpKind {

@@ -73,12 +73,13 @@ impl<'a> Importer<'a> {
                 let kind = Kind::Copy(self.operand(node, 0)?);
                 self.quantised(node, kind, vec![map], 3)
             }
-            "Conv" => {
-                let kind = Kind::Conv {
-                    node,
-                    x: self.real(node, 0)?,
-                    w: self.real_weights(node, 1)?,
-                    bias: self.real_bias(node, 2)?,
+            op @ ("Conv" | "ConvTranspose") => {
+                let (x, w) = (self.real(node, 0)?, self.real_weights(node, 1)?);
+                let bias = self.real_bias(node, 2)?;
+                let kind = if op == "Conv" {
+                    Kind::Conv { node, x, w, bias }
+                } else {
+                    Kind::ConvTranspose { node, x, w, bias }
                 };
                 self.give_real(node, kind)
             }
@@ -585,19 +586,22 @@ impl<'a> Importer<'a> {
         };
         let whole: Vec<u32> = factors
             .iter()
-            .filter(|f| f.fract() == 0.0 && (1.0..=255.0).contains(*f))
+            .filter(|f| f.fract() == 0.0 && (1.0..=MOST_SCALE as f32).contains(*f))
             .map(|&f| f as u32)
             .collect();
         let (&[1, 1, fy, fx], 4) = (&whole[..], factors.len()) else {
             return Err(ImportError::new(format!(
-                "scales {factors:?}: whole ones of rows and columns wanted"
+                "scales {factors:?}: whole ones of rows and columns wanted, at most {MOST_SCALE}"
             )));
         };
         let size = [h * fy as usize, w * fx as usize, c];
         let (ty, scale) = (self.ty(act.id), self.scale(act.id));
         let label = node.outputs.first().map_or("", String::as_str);
-        let kind = OpKind::Resize { fy, fx };
-        let id = self.add(&node.name, kind, vec![act.id], size, (ty, &scale), label)?;
+        if (fy, fx) == (1, 1) {
+            return Ok(act);
+        }
+        let (kind, inputs) = (OpKind::Interleave { down: fy, right: fx }, vec![act.id; (fy * fx) as usize]);
+        let id = self.add(&node.name, kind, inputs, size, (ty, &scale), label)?;
         Ok(Act { id, view: View::nchw(size) })
     }
 
