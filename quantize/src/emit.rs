@@ -121,13 +121,15 @@ impl Emitter<'_> {
         [self.quantised(tensor), scale, zero]
     }
 
-    /// Weights with their scales and zero points, and the bias.
+    /// Weights with their scales and zero points, and the bias. The file has weights by input and output if they are
+    /// `turned`.
     fn weights(
         &mut self,
         node: &Node,
         weights: &[f32],
         shape: &[usize],
         bias: &[f32],
+        turned: bool,
     ) -> Result<[String; 4]> {
         let (x, y) = (self.scales[&node.inputs[0]].scale, self.scales[&node.output].scale);
         let (x, y) = (f64::from(x), f64::from(y));
@@ -152,13 +154,41 @@ impl Emitter<'_> {
             scales.extend(scale.to_le_bytes());
         }
         let channels = [shape[0]];
+        let mut shape = shape.to_vec();
+        if turned {
+            let (inputs, map) = (shape[1], each / shape[1].max(1));
+            let pairs = (0..inputs).flat_map(|k| (0..channels[0]).map(move |n| (n, k)));
+            ints = pairs.flat_map(|(n, k)| ints[(n * inputs + k) * map..][..map].to_vec()).collect();
+            shape.swap(0, 1);
+        }
         let name = |what: &str| format!("{}_{what}", node.output);
         Ok([
-            self.initializer(name("weight"), data_type::INT8, shape, ints),
+            self.initializer(name("weight"), data_type::INT8, &shape, ints),
             self.initializer(name("weight_scale"), data_type::FLOAT, &channels, scales),
-            self.initializer(name("weight_zero_point"), data_type::INT8, &channels, vec![0; shape[0]]),
+            self.initializer(name("weight_zero_point"), data_type::INT8, &channels, vec![0; channels[0]]),
             self.initializer(name("bias"), data_type::INT32, &channels, biases),
         ])
+    }
+
+    /// A constant of integers that a node needs.
+    fn ints(&mut self, node: &Node, what: &str, values: &[i64]) -> String {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        self.initializer(format!("{}_{what}", node.output), data_type::INT64, &[values.len()], bytes)
+    }
+
+    /// An operator without a quantised form, on the dequantised first input and `more`.
+    fn real(&mut self, node: &Node, name: &str, op: &str, more: Vec<String>) {
+        let from = format!("{}_dequantized_input", node.output);
+        let operand = self.operand(&node.inputs[0]).to_vec();
+        self.push(format!("{name}_input"), "DequantizeLinear", operand, from.clone());
+        self.push(name.to_owned(), op, [vec![from], more].concat(), format!("{}_real", node.output));
+    }
+
+    /// The end of what [`Self::real`] begins.
+    fn requantised(&mut self, node: &Node, name: String) {
+        let [y, scale, zero] = self.operand(&node.output);
+        let inputs = vec![format!("{}_real", node.output), scale, zero];
+        self.push(format!("{name}_output"), "QuantizeLinear", inputs, y);
     }
 
     fn window(&mut self, window: &Window, dilations: bool) {
@@ -179,15 +209,33 @@ impl Emitter<'_> {
         let [y, y_scale, y_zero] = self.operand(&node.output);
         let one = || vec![x.clone(), x_scale.clone(), x_zero.clone(), y_scale.clone(), y_zero.clone()];
         match &node.op {
-            Op::Conv { weights, shape, bias, window, group } => {
-                let [w, w_scale, w_zero, bias] = self.weights(node, weights, shape, bias)?;
+            Op::Conv { weights, shape, bias, window, transposed: Some(extra), .. } => {
+                let [w, w_scale, w_zero, _] = self.weights(node, weights, shape, bias, true)?;
+                let real = format!("{w}_dequantize");
+                self.push(real.clone(), "DequantizeLinear", vec![w, w_scale, w_zero], real.clone());
+                self.attribute(Attribute::of_int("axis", 1));
+                let bytes = bias.iter().flat_map(|b| b.to_le_bytes()).collect();
+                let bias = format!("{}_float_bias", node.output);
+                let bias = self.initializer(bias, data_type::FLOAT, &shape[..1], bytes);
+                self.real(node, &name, "ConvTranspose", vec![real, bias]);
+                self.window(window, true);
+                self.attribute(Attribute::of_ints("output_padding", extra));
+                self.requantised(node, name);
+            }
+            Op::Function(op, attributes) => {
+                self.real(node, &name, op, vec![]);
+                attributes.iter().for_each(|a| self.attribute(a.clone()));
+                self.requantised(node, name);
+            }
+            Op::Conv { weights, shape, bias, window, group, .. } => {
+                let [w, w_scale, w_zero, bias] = self.weights(node, weights, shape, bias, false)?;
                 let inputs = vec![x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias];
                 self.push(name, "QLinearConv", inputs, y);
                 self.window(window, true);
                 self.attribute(Attribute::of_int("group", *group as i64));
             }
             Op::Dense { weights, shape, bias } => {
-                let [w, w_scale, w_zero, bias] = self.weights(node, weights, shape, bias)?;
+                let [w, w_scale, w_zero, bias] = self.weights(node, weights, shape, bias, false)?;
                 let inputs = vec![x, x_scale, x_zero, w, w_scale, w_zero, bias, y_scale, y_zero];
                 self.push(name, "QGemm", inputs, y);
                 self.microsoft();
@@ -247,12 +295,27 @@ impl Emitter<'_> {
                 self.attribute(Attribute::of_int("axis", *axis));
             }
             Op::Reshape => {
-                let shape = &self.graph.shapes[&node.output];
-                let bytes = shape.iter().flat_map(|&n| (n as i64).to_le_bytes()).collect();
-                let rank = shape.len();
-                let shape =
-                    self.initializer(format!("{}_shape", node.output), data_type::INT64, &[rank], bytes);
+                let shape: Vec<i64> = self.graph.shapes[&node.output].iter().map(|&n| n as i64).collect();
+                let shape = self.ints(node, "shape", &shape);
                 self.push(name, "Reshape", vec![x, shape], y);
+            }
+            Op::Resize([down, right]) => {
+                let factors = [1.0, 1.0, *down as f32, *right as f32].map(f32::to_le_bytes).concat();
+                let name_of = format!("{}_factors", node.output);
+                let factors = self.initializer(name_of, data_type::FLOAT, &[4], factors);
+                self.push(name, "Resize", vec![x, String::new(), factors], y);
+                self.attribute(Attribute::of_text("mode", "nearest"));
+                self.attribute(Attribute::of_text("coordinate_transformation_mode", "asymmetric"));
+                self.attribute(Attribute::of_text("nearest_mode", "floor"));
+            }
+            Op::Pad([t, l, b, r]) => {
+                let pads = self.ints(node, "pads", &[0, 0, *t, *l, 0, 0, *b, *r]);
+                self.push(name, "Pad", vec![x, pads, x_zero], y);
+            }
+            Op::Slice(from, to) => {
+                let range = [("from", *from), ("to", *to), ("axis", 1)];
+                let range = range.map(|(what, n)| self.ints(node, what, &[n])).to_vec();
+                self.push(name, "Slice", [vec![x], range].concat(), y);
             }
             Op::Transpose(perm) => {
                 self.push(name, "Transpose", vec![x], y);

@@ -12,7 +12,7 @@ use crate::{QuantizeError, Result};
 /// The first opset whose operators mean what they mean here.
 const FIRST_OPSET: i64 = 7;
 /// What can be quantised, as far as the name says.
-const SUPPORTED: [&str; 28] = [
+const SUPPORTED: [&str; 35] = [
     "Add",
     "AveragePool",
     "BatchNormalization",
@@ -20,27 +20,34 @@ const SUPPORTED: [&str; 28] = [
     "Clip",
     "Concat",
     "Conv",
+    "ConvTranspose",
     "Div",
     "Flatten",
     "Gemm",
     "GlobalAveragePool",
+    "HardSigmoid",
+    "HardSwish",
     "Identity",
     "LeakyRelu",
     "MatMul",
     "MaxPool",
     "Mul",
     "Neg",
+    "Pad",
     "ReduceMean",
     "Relu",
     "Reshape",
+    "Resize",
     "Sigmoid",
+    "Slice",
     "Softmax",
+    "Split",
     "Squeeze",
     "Sub",
     "Sum",
+    "Tanh",
     "Transpose",
     "Unsqueeze",
-    "Pad",
 ];
 
 /// A pooling window, or that of a convolution.
@@ -63,6 +70,8 @@ pub enum Op {
         bias: Vec<f32>,
         window: Window,
         group: usize,
+        /// The output padding of a ConvTranspose, which has one group.
+        transposed: Option<[i64; 2]>,
     },
     /// Weights are `[outputs][inputs]`.
     Dense {
@@ -79,6 +88,8 @@ pub enum Op {
     Clip,
     LeakyRelu(f32),
     Sigmoid,
+    /// A function of one element that has no quantised operator, with its attributes.
+    Function(String, Vec<proto::Attribute>),
     MaxPool(Window),
     AveragePool(Window, bool),
     GlobalAveragePool,
@@ -87,13 +98,27 @@ pub enum Op {
     Concat(i64),
     Reshape,
     Transpose(Vec<i64>),
+    /// Each pixel, so many times down and right.
+    Resize([usize; 2]),
+    /// Zeros around a map: top, left, bottom, right.
+    Pad([i64; 4]),
+    /// Channels from the first to before the second.
+    Slice(i64, i64),
     Softmax(i64),
 }
 
 impl Op {
     /// Whether elements are only chosen or moved, so that the output has the input's scale.
     pub fn keeps_scale(&self) -> bool {
-        matches!(self, Self::MaxPool(_) | Self::Reshape | Self::Transpose(_))
+        matches!(
+            self,
+            Self::MaxPool(_)
+                | Self::Reshape
+                | Self::Transpose(_)
+                | Self::Resize(_)
+                | Self::Pad(_)
+                | Self::Slice(..)
+        )
     }
 }
 
@@ -224,7 +249,8 @@ impl Source {
     pub fn computed_names(&self) -> Vec<String> {
         let known = |name: &&String| !name.is_empty() && !self.constants.contains_key(*name);
         let computed = self.nodes.iter().filter(|n| n.op != "Constant");
-        computed.filter_map(|n| n.outputs.first().filter(known)).cloned().collect()
+        let outputs = |n: &'_ proto::Node| if n.op == "Split" { n.outputs.len() } else { 1 };
+        computed.flat_map(|n| n.outputs.iter().take(outputs(n)).filter(known)).cloned().collect()
     }
 
     /// The operators, with what every tensor is for an image of `shape`.
@@ -424,6 +450,7 @@ impl Lowering<'_> {
         let (x, y) = (self.name(first), node.outputs[0].clone());
         if let Some(second) = node.outputs.iter().skip(1).find(|o| {
             !o.is_empty()
+                && node.op != "Split"
                 && self.source.nodes.iter().any(|n| n.inputs.contains(o))
                 && !self.source.fixed.contains(*o)
         }) {
@@ -438,6 +465,7 @@ impl Lowering<'_> {
                 return Ok(());
             }
             "Conv" => self.conv(node, &x)?,
+            "ConvTranspose" => self.conv_transpose(node, &x)?,
             "BatchNormalization" => {
                 let [scale, bias, mean, var] = [1, 2, 3, 4].map(|i| self.floats(node, i));
                 let (scale, bias, mean, var) = (scale?, bias?, mean?, var?);
@@ -463,6 +491,7 @@ impl Lowering<'_> {
             }
             "LeakyRelu" => Op::LeakyRelu(node.float("alpha").unwrap_or(0.01)),
             "Sigmoid" => Op::Sigmoid,
+            "Tanh" | "HardSigmoid" | "HardSwish" => Op::Function(node.op.clone(), node.attributes.clone()),
             "MaxPool" => Op::MaxPool(self.window(node, &x, None)?),
             "AveragePool" => {
                 let counted = node.int("count_include_pad").unwrap_or(0) != 0;
@@ -487,12 +516,24 @@ impl Lowering<'_> {
                 let rank = self.shape(&x)?.len() as i64;
                 Op::Transpose(node.ints("perm").map_or_else(|| (0..rank).rev().collect(), <[i64]>::to_vec))
             }
-            "Pad" => {
-                let none = self.shape(&x)? == self.shape(&y)?;
-                if !none {
-                    return Err(QuantizeError::new("padding of its own"));
-                }
+            "Pad" if self.shape(&x)? == self.shape(&y)? => {
                 self.same.insert(y, x);
+                return Ok(());
+            }
+            "Pad" => self.pad(node)?,
+            "Resize" => self.resize(node, &x)?,
+            "Slice" => self.slice(node, &x)?,
+            "Split" => {
+                let axis = node.int("axis").unwrap_or(0);
+                self.channels(axis, &x)?;
+                let mut from = 0;
+                for output in &node.outputs {
+                    let to = from + self.shape(output)?[1] as i64;
+                    let (name, op) = (format!("{}_{from}", title(node)), Op::Slice(from, to));
+                    let (inputs, output) = (vec![x.clone()], output.clone());
+                    self.nodes.push(Node { name, op, inputs, output, limits: None });
+                    from = to;
+                }
                 return Ok(());
             }
             "Softmax" => {
@@ -562,7 +603,126 @@ impl Lowering<'_> {
         }
         let window = self.window(node, x, Some([kh as i64, kw as i64]))?;
         let group = usize::try_from(node.int("group").unwrap_or(1)).unwrap_or(0);
-        Ok(Op::Conv { weights, shape: [cout, cin, kh, kw], bias, window, group })
+        Ok(Op::Conv { weights, shape: [cout, cin, kh, kw], bias, window, group, transposed: None })
+    }
+
+    fn conv_transpose(&self, node: &proto::Node, x: &str) -> Result<Op> {
+        let w = self.floats(node, 1)?;
+        let Some(&[cin, cout, kh, kw]) = self.constant(node, 1).map(|w| &w.shape[..]) else {
+            return Err(QuantizeError::new("only convolutions of maps (weights of rank 4) are supported"));
+        };
+        if node.int("group").unwrap_or(1) != 1 {
+            return Err(QuantizeError::new("groups of a transposed convolution"));
+        }
+        let at = |(n, k): (usize, usize)| &w[(k * cout + n) * kh * kw..][..kh * kw];
+        let pairs = (0..cout).flat_map(|n| (0..cin).map(move |k| (n, k)));
+        let weights = pairs.flat_map(at).copied().collect();
+        let bias = if self.has(node, 2) { self.floats(node, 2)?.to_vec() } else { vec![0.0; cout] };
+        if bias.len() != cout {
+            return Err(QuantizeError::new(format!("{} biases for {cout} channels", bias.len())));
+        }
+        let mut window = self.window(node, x, Some([kh as i64, kw as i64]))?;
+        let extra = match node.ints("output_padding") {
+            None | Some([]) => [0, 0],
+            Some(&[a, b]) => [a, b],
+            Some(other) => {
+                return Err(QuantizeError::new(format!("output_padding {other:?}: two numbers wanted")));
+            }
+        };
+        let mode = node.text("auto_pad").unwrap_or("NOTSET");
+        if node.ints("output_shape").is_some() || mode.starts_with("SAME") {
+            let (from, to) = (self.shape(x)?, self.shape(&node.outputs[0])?);
+            for i in 0..2 {
+                let reach = (window.kernel[i] - 1) * window.dilations[i] + 1;
+                let full = window.strides[i] * (from[2 + i] as i64 - 1) + extra[i] + reach;
+                let pads = full - to[2 + i] as i64;
+                let before = if mode == "SAME_UPPER" { pads / 2 } else { pads - pads / 2 };
+                (window.pads[i], window.pads[2 + i]) = (before, pads - before);
+            }
+        }
+        if window.pads.iter().any(|&p| p < 0) {
+            return Err(QuantizeError::new(format!("pads {:?}: 0 or more wanted", window.pads)));
+        }
+        let shape = [cout, cin, kh, kw];
+        Ok(Op::Conv { weights, shape, bias, window, group: 1, transposed: Some(extra) })
+    }
+
+    /// Numbers that are input `index` of a node, or its attribute.
+    fn numbers(&self, node: &proto::Node, index: usize, attribute: &str) -> Option<Vec<i64>> {
+        match self.constant(node, index).and_then(npy::Tensor::as_ints) {
+            Some(ints) => Some(ints.iter().map(|&v| v.into()).collect()),
+            None => node.ints(attribute).map(<[i64]>::to_vec),
+        }
+    }
+
+    fn pad(&self, node: &proto::Node) -> Result<Op> {
+        let value = match self.constant(node, 2).and_then(npy::Tensor::as_floats) {
+            Some(&[value]) => value,
+            _ => node.float("value").unwrap_or(0.0),
+        };
+        let pads = self.numbers(node, 1, "pads").unwrap_or_default();
+        match (&pads[..], node.text("mode").unwrap_or("constant"), self.has(node, 3)) {
+            (&[0, 0, t, l, 0, 0, b, r], "constant", false) if value == 0.0 && t.min(l).min(b).min(r) >= 0 => {
+                Ok(Op::Pad([t, l, b, r]))
+            }
+            _ => Err(QuantizeError::new(format!(
+                "pads {pads:?}, value {value}: rows and columns of zeros around a map wanted"
+            ))),
+        }
+    }
+
+    fn resize(&self, node: &proto::Node, x: &str) -> Result<Op> {
+        let old = self.source.opset < 11;
+        let text = |name: &str, default: &'static str| node.text(name).unwrap_or(default).to_owned();
+        let from = text("coordinate_transformation_mode", if old { "asymmetric" } else { "half_pixel" });
+        let round = text("nearest_mode", if old { "floor" } else { "round_prefer_floor" });
+        // With a whole factor, these read the pixel that the output pixel lies in.
+        let alike = matches!(
+            (from.as_str(), round.as_str()),
+            ("asymmetric", "floor") | ("half_pixel", "round_prefer_floor" | "round_prefer_ceil")
+        );
+        let (from, to) = (self.shape(x)?, self.shape(&node.outputs[0])?);
+        let factor = |i: usize| to[i].checked_div(from[i]).filter(|f| f * from[i] == to[i]);
+        match (text("mode", "nearest").as_str(), from.len()) {
+            ("nearest", 4) if alike && from[..2] == to[..2] => match (factor(2), factor(3)) {
+                (Some(down), Some(right)) => Ok(Op::Resize([down, right])),
+                _ => Err(QuantizeError::new(format!("from {from:?} to {to:?}: whole factors wanted"))),
+            },
+            (mode, _) => Err(QuantizeError::new(format!(
+                "mode {mode}: nearest of rows and columns wanted, asymmetric with floor or half_pixel"
+            ))),
+        }
+    }
+
+    fn slice(&self, node: &proto::Node, x: &str) -> Result<Op> {
+        let numbers = |index, name: &str| self.numbers(node, index, name);
+        let (starts, ends) = (numbers(1, "starts"), numbers(2, "ends"));
+        let axes = numbers(3, "axes").unwrap_or_else(|| vec![0]);
+        let steps = numbers(4, "steps").unwrap_or_else(|| vec![1]);
+        let (Some(&[start]), Some(&[end]), &[axis], &[1]) =
+            (starts.as_deref(), ends.as_deref(), &axes[..], &steps[..])
+        else {
+            return Err(QuantizeError::new("more than one range of channels, or in steps"));
+        };
+        let channels = self.channels(axis, x)?;
+        let place = |v: i64| if v < 0 { v + channels } else { v }.clamp(0, channels);
+        let (start, end) = (place(start), place(end));
+        if start >= end {
+            return Err(QuantizeError::new(format!("channels {start} to {end}: one or more wanted")));
+        }
+        Ok(Op::Slice(start, end))
+    }
+
+    /// How many channels a tensor has, if `axis` is theirs.
+    fn channels(&self, axis: i64, x: &str) -> Result<i64> {
+        let shape = self.shape(x)?;
+        let axis = if axis < 0 { axis + shape.len() as i64 } else { axis };
+        match (axis, shape.get(1)) {
+            (1, Some(&channels)) => Ok(channels as i64),
+            _ => Err(QuantizeError::new(format!(
+                "along axis {axis} of shape {shape:?}: only channels can be cut"
+            ))),
+        }
     }
 
     fn dense(&self, node: &proto::Node, x: &str) -> Result<Op> {
@@ -758,6 +918,7 @@ impl Graph {
                     bias: offset,
                     window,
                     group: channels,
+                    transposed: None,
                 };
                 continue;
             }

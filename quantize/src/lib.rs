@@ -102,7 +102,7 @@ fn prepared(mut model: proto::Model, onnx: Vec<u8>) -> (proto::Model, Vec<u8>) {
         // Two each: only maps are supported.
         let pads = node.text("auto_pad").is_none_or(|a| a == "NOTSET").then_some(("pads", 4));
         let defaults = match node.op.as_str() {
-            "Conv" => vec![Some(("strides", 2)), Some(("dilations", 2)), pads],
+            "Conv" | "ConvTranspose" => vec![Some(("strides", 2)), Some(("dilations", 2)), pads],
             "MaxPool" | "AveragePool" => vec![Some(("strides", 2)), pads],
             _ => continue,
         };

@@ -16,6 +16,7 @@ pub mod data_type {
 mod attribute_type {
     pub const FLOAT: i32 = 1;
     pub const INT: i32 = 2;
+    pub const STRING: i32 = 3;
     pub const INTS: i32 = 7;
 }
 
@@ -184,6 +185,11 @@ impl Attribute {
 
     pub fn of_float(name: &str, f: f32) -> Self {
         Self { name: name.into(), f: Some(f), ty: Some(attribute_type::FLOAT), ..Self::default() }
+    }
+
+    pub fn of_text(name: &str, text: &str) -> Self {
+        let s = Some(text.as_bytes().to_vec());
+        Self { name: name.into(), s, ty: Some(attribute_type::STRING), ..Self::default() }
     }
 
     pub fn of_ints(name: &str, ints: &[i64]) -> Self {

@@ -240,7 +240,7 @@ fn what_cannot_be_quantised_is_said() {
     let images = npy::Tensor::floats(&[1, 4, 8, 8], vec![0.5; 256]);
     let mut said = String::new();
     let mut n = Net::new();
-    n.op("Tanh", &["x"], "t", vec![]);
+    n.op("Elu", &["x"], "t", vec![]);
     n.conv("t", "c", 4, 4);
     n.op("LRN", &["c"], "y", vec![]);
     said += &format!("{}\n", n.refused(&images));
@@ -270,7 +270,7 @@ fn what_cannot_be_quantised_is_said() {
 
 const SAID: &str = "
 2 nodes cannot be quantised; use a network without them:
-  t_node (Tanh): not supported
+  t_node (Elu): not supported
   y_node (LRN): not supported
 1 node cannot be quantised; use a network without it:
   s_node (Softmax): only supported at the end
@@ -285,3 +285,39 @@ opset 6: at least 7 wanted; export the model anew
   y_node (Sub): a difference or quotient of two tensors
 not an ONNX file: failed to decode Protobuf message: invalid wire type value: 6; give a float .onnx model
 ";
+
+#[test]
+fn maps_grow_shrink_and_part() {
+    let mut n = Net::new();
+    n.conv("x", "c1", 4, 8);
+    n.op("HardSwish", &["c1"], "h", vec![]);
+    // Up, as in a U-Net.
+    let (w, b) = (n.weights("tw", &[8, 6, 4, 4]), n.weights("tb", &[6]));
+    let up = [Attribute::of_ints("strides", &[2, 2]), Attribute::of_ints("pads", &[1; 4])];
+    n.op("ConvTranspose", &["h", &w, &b], "t", up.to_vec());
+    n.bn("t", "tn", 6);
+    n.op("Relu", &["tn"], "tr", vec![]);
+    let factors = n.floats("factors", &[4], &[1.0, 1.0, 2.0, 2.0]);
+    n.op("Resize", &["h", "", &factors], "r", vec![Attribute::of_text("mode", "nearest")]);
+    n.op("Concat", &["tr", "r"], "k", vec![Attribute::of_int("axis", 1)]);
+    let pads = n.ints("pads", &[0, 0, 1, 0, 0, 0, 0, 2]);
+    n.op("Pad", &["k", &pads], "p", vec![]);
+    let (from, to, axis) = (n.ints("from", &[-12]), n.ints("to", &[14]), n.ints("axis", &[1]));
+    n.op("Slice", &["p", &from, &to, &axis], "s", vec![]);
+    let parts = n.ints("parts", &[5, 7]);
+    n.op("Split", &["s", &parts], "s1", vec![Attribute::of_int("axis", 1)]);
+    n.graph.nodes.last_mut().unwrap().outputs.push("s2".into());
+    n.op("Tanh", &["s2"], "th", vec![]);
+    n.op("Concat", &["th", "s1"], "y", vec![Attribute::of_int("axis", 1)]);
+    n.opset = 14;
+    let (network, error) = n.quantised();
+    let kinds = kinds(&network);
+    assert_eq!((kinds["conv"], kinds["interleave"], kinds["pad"]), (5, 2, 1), "{network}");
+    assert!(error < 0.05, "{error}");
+
+    let mut n = Net::new();
+    let w = n.weights("w", &[4, 2, 2, 2]);
+    n.op("ConvTranspose", &["x", &w], "t", vec![Attribute::of_int("group", 2)]);
+    let images = npy::Tensor::floats(&[1, 4, 8, 8], vec![0.5; 256]);
+    assert!(n.refused(&images).contains("t_node (ConvTranspose): groups of a transposed convolution"));
+}
