@@ -3,6 +3,8 @@
 //! A step is a reduction (a convolution, a pooling window, or one element as it is), its requantisation, and what may
 //! follow in the same pass: a second operand, then a table.
 
+use std::sync::Arc;
+
 use spec::isa;
 use spec::layer::{Layer, LayerSpec};
 
@@ -34,7 +36,7 @@ pub struct Step {
     /// The table.
     pub table: Option<Box<[u8; 256]>>,
     /// Weights, `[cout][kh][kw][cin / groups]`; none where windows are only summed or compared.
-    pub weights: Vec<i32>,
+    pub weights: Arc<Vec<i32>>,
     /// Biases by output channel, or by number of taps of a window.
     pub bias: Vec<i32>,
     /// Multipliers, as biases.
@@ -297,7 +299,7 @@ fn step(network: &Network, index: usize, node: &Node) -> Result<Step, CompileErr
         quant: isa::Quant { x_signed: x.signed(), y_min: lo, y_max: hi, ..isa::Quant::default() },
         post: None,
         table: None,
-        weights: Vec::new(),
+        weights: Arc::default(),
         bias: vec![0],
         multipliers: vec![1.0],
     };
@@ -379,7 +381,8 @@ fn step(network: &Network, index: usize, node: &Node) -> Result<Step, CompileErr
             step.layer =
                 Layer::new(LayerSpec { cin: x.c, h: x.h, w: x.w, cout: y.c, ..LayerSpec::default() })
                     .map_err(|e| error(node, e))?;
-            step.weights = map.iter().flat_map(|&from| (0..x.c).map(move |c| i32::from(c == from))).collect();
+            let row = |&from: &u32| (0..x.c).map(move |c| i32::from(c == from));
+            step.weights = Arc::new(map.iter().flat_map(row).collect());
             step.bias = vec![0; map.len()];
             step.multipliers = vec![1.0; map.len()];
         }
@@ -391,7 +394,7 @@ fn step(network: &Network, index: usize, node: &Node) -> Result<Step, CompileErr
             step.kernel = Kernel::ByChannel;
             (step.quant.x_zero, step.quant.y_zero) = (value, value);
             let kernel = (0..kh * kw).map(|k| i32::from(k == pb * kw + pr));
-            step.weights = kernel.collect::<Vec<_>>().repeat(x.c as usize);
+            step.weights = Arc::new(kernel.collect::<Vec<_>>().repeat(x.c as usize));
             step.bias = vec![0; x.c as usize];
             step.multipliers = vec![1.0; x.c as usize];
         }

@@ -215,7 +215,7 @@ impl Builder {
         quant.y_zero = self.zero(d, y);
         (quant.y_min, quant.y_max) = self.tensors[y].range();
         self.tensors[y].zero = quant.y_zero;
-        let data = ConvData { weights, bias, multipliers, quant };
+        let data = ConvData { weights: weights.into(), bias, multipliers, quant };
         let depthwise = groups == c && cout == c && c > 1;
         let kind = if depthwise { OpKind::Depthwise { layer, data } } else { OpKind::Conv { layer, data } };
         self.push(kind, vec![x], y);

@@ -745,20 +745,18 @@ impl<'a> Weights<'a> {
         };
         let (lo, hi) = (-1 << (bits - 1), (1 << (bits - 1)) - 1);
         let inner: usize = self.tensor.shape.iter().skip(self.axis + 1).product();
-        let values = self.tensor.as_ints().unwrap_or_default().iter().enumerate();
-        let centred = values.map(|(i, &v)| {
-            let zero = self.zeros[i / inner.max(1) % self.zeros.len()];
-            let centred = v.wrapping_sub(zero);
-            if (lo..=hi).contains(&centred) {
-                Ok(centred)
-            } else {
-                Err(ImportError::new(format!(
+        let values = self.tensor.as_ints().unwrap_or_default();
+        let mut centred = Vec::with_capacity(values.len());
+        for (values, zero) in values.chunks(inner.max(1)).zip(self.zeros.iter().cycle()) {
+            centred.extend(values.iter().map(|v| v.wrapping_sub(*zero)));
+            if let Some(v) = values.iter().find(|v| !(lo..=hi).contains(&v.wrapping_sub(*zero))) {
+                return Err(ImportError::new(format!(
                     "weight {v} with weight zero point {zero}: a difference of {lo} to {hi} wanted; quantise weights \
                      symmetrically"
-                )))
+                )));
             }
-        });
-        Ok((centred.collect::<Result<_>>()?, bits))
+        }
+        Ok((centred, bits))
     }
 
     /// Scale of output channel `c`.

@@ -10,6 +10,7 @@ mod view;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use spec::layer::{Layer, LayerData, Quant};
 
@@ -76,8 +77,8 @@ impl TensorInfo {
 /// The numbers of a convolution, as in [`LayerData`] without the input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConvData {
-    /// Weights, `[cout][kh][kw][cin / groups]`, zero point 0.
-    pub weights: Vec<i32>,
+    /// Weights, `[cout][kh][kw][cin / groups]`, zero point 0; a network's copies share them.
+    pub weights: Arc<Vec<i32>>,
     /// Per output channel, in units of input scale × weight scale; no zero point is folded in.
     pub bias: Vec<i32>,
     /// Per output channel: f32(f32(input scale × weight scale) ÷ output scale).
@@ -90,7 +91,7 @@ impl ConvData {
     /// The numbers of one layer run on `input`, `[h][w][cin]`.
     pub fn on(&self, input: Vec<i32>) -> LayerData {
         let Self { weights, bias, multipliers, quant } = self.clone();
-        LayerData { input, weights, bias, multipliers, quant }
+        LayerData { input, weights: weights.to_vec(), bias, multipliers, quant }
     }
 }
 

@@ -215,11 +215,11 @@ impl<'a> Importer<'a> {
             // The whole tensor, its elements in the order of memory.
             let layer = LayerSpec { cin: onnx::size(last)?, cout: onnx::size(cout)?, ..LayerSpec::default() };
             let layer = Layer::new(layer).map_err(ImportError::new)?;
+            let places = x.act.view.places_of(axis);
+            let weights = if turned { onnx::transpose(&weights, cout) } else { weights };
             let mut ordered = vec![0; weights.len()];
-            for (k, place) in x.act.view.places_of(axis).into_iter().enumerate() {
-                for n in 0..cout {
-                    ordered[n * cin + place] = weights[if turned { k * cout + n } else { n * cin + k }];
-                }
+            for (to, from) in ordered.chunks_exact_mut(cin.max(1)).zip(weights.chunks_exact(cin.max(1))) {
+                places.iter().zip(from).for_each(|(&place, &w)| to[place] = w);
             }
             let id = self.layer(name, layer, (ordered, bits), w, bias, (x, alpha), y)?;
             return Ok(Act { id, view: View::vector(shape.len(), axis, cout) });
@@ -308,7 +308,7 @@ impl<'a> Importer<'a> {
             y_min: y.scale.lo,
             y_max: y.scale.hi,
         };
-        let data = ConvData { weights, bias, multipliers, quant };
+        let data = ConvData { weights: weights.into(), bias, multipliers, quant };
         let size = [layer.out_h(), layer.out_w(), layer.cout].map(|n| n as usize);
         let by_channel = layer.groups > 1 && layer.groups == layer.cin && layer.groups == layer.cout;
         let kind = if by_channel { OpKind::Depthwise { layer, data } } else { OpKind::Conv { layer, data } };
