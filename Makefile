@@ -3,6 +3,7 @@
 .PHONY: help setup demo test check bench bless fuzz fuzz-import networks
 
 KOCH := cargo run --release --quiet --bin koch --
+NETWORKS := alexnet densenet121 googlenet mobilenetv1 mobilenetv2 resnet50 shufflenet squeezenet vgg16
 N ?= 2000
 SEED ?= 1
 SECONDS ?= 600
@@ -24,8 +25,12 @@ check: ## Formatting, lints and documentation, warnings denied
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
-bench: setup ## Measure speed
+bench: setup out/zoo/resnet50-int8.onnx ## Measure speed
 	$(KOCH) bench
+
+out/zoo/%-int8.onnx: scripts/make_zoo.py
+	scripts/setup.sh fixtures
+	.tools/venv/bin/python scripts/make_zoo.py out/zoo --only $*
 
 bless: setup ## Write the test snapshots anew
 	KOCH_BLESS=1 cargo test --workspace --release
@@ -36,8 +41,6 @@ fuzz: setup ## Random layers and configs on every machine: N=2000 SEED=1
 fuzz-import: setup ## Damaged ONNX files, with cargo-fuzz and a nightly compiler: SECONDS=600
 	scripts/fuzz_import.sh $(SECONDS)
 
-networks: ## Nine whole networks on the Verilated RTL, and README.md's table of them: half an hour
-	scripts/setup.sh fixtures
-	.tools/venv/bin/python scripts/make_zoo.py out/zoo
+networks: setup $(NETWORKS:%=out/zoo/%-int8.onnx) ## Whole networks on the Verilated RTL, README.md's table: half an hour
 	cargo build --release
 	scripts/networks.py out/zoo out/networks
