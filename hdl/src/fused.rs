@@ -107,9 +107,9 @@ impl Logic for Fused {
         }
 
         // 2: the product, of which 34 bits matter.
-        self.whole.next =
-            (bit_cast::<42, 30>(self.high.q.val()) << 12) + bit_cast::<42, 30>(self.low.q.val());
         if self.valids.q.val().get_bit(0) {
+            self.whole.next =
+                (bit_cast::<42, 30>(self.high.q.val()) << 12) + bit_cast::<42, 30>(self.low.q.val());
             self.product.d.next = self.whole.val().get_bits::<34>(8)
                 | bits_of_bool::<34>(self.whole.val().get_bits::<8>(0).any());
             self.negative2.d.next = self.negative1.q.val();
@@ -117,12 +117,12 @@ impl Logic for Fused {
         }
 
         // 3: which summand is the upper one, and by how much.
-        self.wide.next = bit_cast::<34, 24>(self.addend.val()) << 10;
-        self.distance.next = self.place2.q.val() - self.addend_place.val();
-        if self.place2.q.val() < self.addend_place.val() {
-            self.distance.next = self.addend_place.val() - self.place2.q.val();
-        }
         if self.valids.q.val().get_bit(1) {
+            self.wide.next = bit_cast::<34, 24>(self.addend.val()) << 10;
+            self.distance.next = self.place2.q.val() - self.addend_place.val();
+            if self.place2.q.val() < self.addend_place.val() {
+                self.distance.next = self.addend_place.val() - self.place2.q.val();
+            }
             self.subtract3.d.next = self.negative2.q.val() ^ self.addend_negative.val();
             self.negative3.d.next = self.negative2.q.val();
             self.place3.d.next = self.place2.q.val();
@@ -141,33 +141,33 @@ impl Logic for Fused {
         }
 
         // 4: the lower one is shifted.
-        self.shifted.next = self.small3.q.val();
-        self.lost.next = false;
-        if self.distance3.q.val().get_bit(5) {
-            self.lost.next = self.shifted.val().get_bits::<32>(0).any();
-            self.shifted.next = self.shifted.val() >> 32;
-        }
-        if self.distance3.q.val().get_bit(4) {
-            self.lost.next = self.lost.val() | self.shifted.val().get_bits::<16>(0).any();
-            self.shifted.next = self.shifted.val() >> 16;
-        }
-        if self.distance3.q.val().get_bit(3) {
-            self.lost.next = self.lost.val() | self.shifted.val().get_bits::<8>(0).any();
-            self.shifted.next = self.shifted.val() >> 8;
-        }
-        if self.distance3.q.val().get_bit(2) {
-            self.lost.next = self.lost.val() | self.shifted.val().get_bits::<4>(0).any();
-            self.shifted.next = self.shifted.val() >> 4;
-        }
-        if self.distance3.q.val().get_bit(1) {
-            self.lost.next = self.lost.val() | self.shifted.val().get_bits::<2>(0).any();
-            self.shifted.next = self.shifted.val() >> 2;
-        }
-        if self.distance3.q.val().get_bit(0) {
-            self.lost.next = self.lost.val() | self.shifted.val().get_bit(0);
-            self.shifted.next = self.shifted.val() >> 1;
-        }
         if self.valids.q.val().get_bit(2) {
+            self.shifted.next = self.small3.q.val();
+            self.lost.next = false;
+            if self.distance3.q.val().get_bit(5) {
+                self.lost.next = self.shifted.val().get_bits::<32>(0).any();
+                self.shifted.next = self.shifted.val() >> 32;
+            }
+            if self.distance3.q.val().get_bit(4) {
+                self.lost.next = self.lost.val() | self.shifted.val().get_bits::<16>(0).any();
+                self.shifted.next = self.shifted.val() >> 16;
+            }
+            if self.distance3.q.val().get_bit(3) {
+                self.lost.next = self.lost.val() | self.shifted.val().get_bits::<8>(0).any();
+                self.shifted.next = self.shifted.val() >> 8;
+            }
+            if self.distance3.q.val().get_bit(2) {
+                self.lost.next = self.lost.val() | self.shifted.val().get_bits::<4>(0).any();
+                self.shifted.next = self.shifted.val() >> 4;
+            }
+            if self.distance3.q.val().get_bit(1) {
+                self.lost.next = self.lost.val() | self.shifted.val().get_bits::<2>(0).any();
+                self.shifted.next = self.shifted.val() >> 2;
+            }
+            if self.distance3.q.val().get_bit(0) {
+                self.lost.next = self.lost.val() | self.shifted.val().get_bit(0);
+                self.shifted.next = self.shifted.val() >> 1;
+            }
             self.small4.d.next = self.shifted.val() | bits_of_bool::<34>(self.lost.val());
             self.large4.d.next = self.large3.q.val();
             self.negative4.d.next = self.negative3.q.val();
@@ -176,14 +176,15 @@ impl Logic for Fused {
         }
 
         // 5: the sum. A difference of equal places may be negative.
-        self.total.next = bit_cast::<35, 34>(self.large4.q.val()) + bit_cast::<35, 34>(self.small4.q.val());
-        if self.subtract4.q.val() {
-            self.total.next =
-                bit_cast::<35, 34>(self.large4.q.val()) - bit_cast::<35, 34>(self.small4.q.val());
-        }
-        self.opposite.next =
-            bit_cast::<35, 34>(self.small4.q.val()) - bit_cast::<35, 34>(self.large4.q.val());
         if self.valids.q.val().get_bit(3) {
+            self.total.next =
+                bit_cast::<35, 34>(self.large4.q.val()) + bit_cast::<35, 34>(self.small4.q.val());
+            if self.subtract4.q.val() {
+                self.total.next =
+                    bit_cast::<35, 34>(self.large4.q.val()) - bit_cast::<35, 34>(self.small4.q.val());
+            }
+            self.opposite.next =
+                bit_cast::<35, 34>(self.small4.q.val()) - bit_cast::<35, 34>(self.large4.q.val());
             self.sum5.d.next = self.total.val();
             self.negative5.d.next = self.negative4.q.val();
             if self.subtract4.q.val() & self.total.val().get_bit(34) {
@@ -194,46 +195,46 @@ impl Logic for Fused {
         }
 
         // 6: the sum's top bit goes up, by multiples of 8.
-        self.coarse.next = self.sum5.q.val();
-        self.coarse_up.next = 0.into();
-        if !self.coarse.val().get_bits::<32>(3).any() {
-            self.coarse.next = self.coarse.val() << 32;
-            self.coarse_up.next = 32.into();
-        }
-        if !self.coarse.val().get_bits::<16>(19).any() {
-            self.coarse.next = self.coarse.val() << 16;
-            self.coarse_up.next = self.coarse_up.val() | 16;
-        }
-        if !self.coarse.val().get_bits::<8>(27).any() {
-            self.coarse.next = self.coarse.val() << 8;
-            self.coarse_up.next = self.coarse_up.val() | 8;
-        }
         if self.valids.q.val().get_bit(4) {
+            self.coarse.next = self.sum5.q.val();
+            self.coarse_up.next = 0.into();
+            if !self.coarse.val().get_bits::<32>(3).any() {
+                self.coarse.next = self.coarse.val() << 32;
+                self.coarse_up.next = 32.into();
+            }
+            if !self.coarse.val().get_bits::<16>(19).any() {
+                self.coarse.next = self.coarse.val() << 16;
+                self.coarse_up.next = self.coarse_up.val() | 16;
+            }
+            if !self.coarse.val().get_bits::<8>(27).any() {
+                self.coarse.next = self.coarse.val() << 8;
+                self.coarse_up.next = self.coarse_up.val() | 8;
+            }
             self.sum6.d.next = self.coarse.val();
             self.place6.d.next = self.place5.q.val() - self.coarse_up.val();
             self.negative6.d.next = self.negative5.q.val();
         }
 
         // 7: by the rest; rounded to 24 bits.
-        self.fine.next = self.sum6.q.val();
-        self.fine_up.next = 0.into();
-        if !self.fine.val().get_bits::<4>(31).any() {
-            self.fine.next = self.fine.val() << 4;
-            self.fine_up.next = 4.into();
-        }
-        if !self.fine.val().get_bits::<2>(33).any() {
-            self.fine.next = self.fine.val() << 2;
-            self.fine_up.next = self.fine_up.val() | 2;
-        }
-        if !self.fine.val().get_bit(34) {
-            self.fine.next = self.fine.val() << 1;
-            self.fine_up.next = self.fine_up.val() | 1;
-        }
-        self.up.next = self.fine.val().get_bit(10)
-            & (self.fine.val().get_bits::<10>(0).any() | self.fine.val().get_bit(11));
-        self.rounded.next =
-            bit_cast::<25, 24>(self.fine.val().get_bits::<24>(11)) + bits_of_bool::<25>(self.up.val());
         if self.valids.q.val().get_bit(5) {
+            self.fine.next = self.sum6.q.val();
+            self.fine_up.next = 0.into();
+            if !self.fine.val().get_bits::<4>(31).any() {
+                self.fine.next = self.fine.val() << 4;
+                self.fine_up.next = 4.into();
+            }
+            if !self.fine.val().get_bits::<2>(33).any() {
+                self.fine.next = self.fine.val() << 2;
+                self.fine_up.next = self.fine_up.val() | 2;
+            }
+            if !self.fine.val().get_bit(34) {
+                self.fine.next = self.fine.val() << 1;
+                self.fine_up.next = self.fine_up.val() | 1;
+            }
+            self.up.next = self.fine.val().get_bit(10)
+                & (self.fine.val().get_bits::<10>(0).any() | self.fine.val().get_bit(11));
+            self.rounded.next =
+                bit_cast::<25, 24>(self.fine.val().get_bits::<24>(11)) + bits_of_bool::<25>(self.up.val());
             self.sum7.d.next = self.rounded.val().get_bits::<24>(0);
             self.place7.d.next = self.place6.q.val() + 1 - self.fine_up.val();
             if self.rounded.val().get_bit(24) {

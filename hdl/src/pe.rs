@@ -88,10 +88,13 @@ macro_rules! pe {
                 self.older.next = signed_cast(bit_cast::<$act, 32>(self.acc.q.val()));
                 self.larger.next = self.newer.val() > self.older.val();
                 self.acc_next.next = self.acc.q.val() + self.wide.val();
-                if self.first.val() | (self.largest.val() & self.larger.val()) {
+                if self.first.val() {
                     self.acc_next.next = self.wide.val();
                 } else if self.largest.val() {
                     self.acc_next.next = self.acc.q.val();
+                    if self.larger.val() {
+                        self.acc_next.next = self.wide.val();
+                    }
                 }
                 if self.valid.val() {
                     self.acc.d.next = self.acc_next.val();

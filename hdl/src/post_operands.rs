@@ -98,18 +98,18 @@ impl Logic for PostOperands {
         self.valid_next.next = self.valids.q.val().get_bit(2);
 
         // 1: differences.
-        self.wide.next = 0.into();
-        if self.used.val() {
-            self.wide.next = bit_cast::<9, 8>(self.second.val())
-                | (bits_of_bool::<9>(self.signed.val() & self.second.val().get_bit(7)) << 8);
-        }
-        self.a.next = self.requantised.val() - self.a_zero.val();
-        self.b.next = self.wide.val() - self.b_zero.val();
-        if self.swap.val() {
-            self.a.next = self.wide.val() - self.a_zero.val();
-            self.b.next = self.requantised.val() - self.b_zero.val();
-        }
         if self.valid.val() {
+            self.wide.next = 0.into();
+            if self.used.val() {
+                self.wide.next = bit_cast::<9, 8>(self.second.val())
+                    | (bits_of_bool::<9>(self.signed.val() & self.second.val().get_bit(7)) << 8);
+            }
+            self.a.next = self.requantised.val() - self.a_zero.val();
+            self.b.next = self.wide.val() - self.b_zero.val();
+            if self.swap.val() {
+                self.a.next = self.wide.val() - self.a_zero.val();
+                self.b.next = self.requantised.val() - self.b_zero.val();
+            }
             self.a_negative.d.next = self.a.val().get_bit(8);
             self.a_size.d.next = self.a.val();
             if self.a.val().get_bit(8) {
@@ -123,17 +123,17 @@ impl Logic for PostOperands {
         }
 
         // 2: leading zeros.
-        self.a_up.next = 0.into();
-        self.b_up.next = 0.into();
-        for i in 0..9 {
-            if self.a_size.q.val().get_bit(i) {
-                self.a_up.next = (8 - i).to_bits();
-            }
-            if self.b_size.q.val().get_bit(i) {
-                self.b_up.next = (8 - i).to_bits();
-            }
-        }
         if self.valids.q.val().get_bit(0) {
+            self.a_up.next = 0.into();
+            self.b_up.next = 0.into();
+            for i in 0..9 {
+                if self.a_size.q.val().get_bit(i) {
+                    self.a_up.next = (8 - i).to_bits();
+                }
+                if self.b_size.q.val().get_bit(i) {
+                    self.b_up.next = (8 - i).to_bits();
+                }
+            }
             self.a_negative2.d.next = self.a_negative.q.val();
             self.a_norm.d.next = self.a_size.q.val() << self.a_up.val();
             self.a_zeros.d.next = self.a_up.val();

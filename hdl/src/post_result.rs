@@ -62,20 +62,20 @@ impl Logic for PostResult {
         }
 
         // 2: -(i + up) is !i + !up.
-        self.up.next = self.fixed.q.val().get_bit(23)
-            & (self.fixed.q.val().get_bits::<23>(0).any() | self.fixed.q.val().get_bit(24));
-        self.whole.next = bit_cast::<21, 19>(self.fixed.q.val().get_bits::<19>(24));
-        self.carry.next = self.up.val();
-        if self.sign.q.val() {
-            self.whole.next = !bit_cast::<21, 19>(self.fixed.q.val().get_bits::<19>(24));
-            self.carry.next = !self.up.val();
-        }
-        self.moved.next = signed_cast(
-            unsigned_cast(bit_cast_signed::<21, 17>(self.y_zero.val()))
-                + self.whole.val()
-                + bits_of_bool::<21>(self.carry.val()),
-        );
         if self.follows.q.val() {
+            self.up.next = self.fixed.q.val().get_bit(23)
+                & (self.fixed.q.val().get_bits::<23>(0).any() | self.fixed.q.val().get_bit(24));
+            self.whole.next = bit_cast::<21, 19>(self.fixed.q.val().get_bits::<19>(24));
+            self.carry.next = self.up.val();
+            if self.sign.q.val() {
+                self.whole.next = !bit_cast::<21, 19>(self.fixed.q.val().get_bits::<19>(24));
+                self.carry.next = !self.up.val();
+            }
+            self.moved.next = signed_cast(
+                unsigned_cast(bit_cast_signed::<21, 17>(self.y_zero.val()))
+                    + self.whole.val()
+                    + bits_of_bool::<21>(self.carry.val()),
+            );
             self.y.d.next = bit_cast_signed::<17, 21>(self.moved.val());
             if self.moved.val() < bit_cast_signed::<21, 17>(self.y_min.val()) {
                 self.y.d.next = self.y_min.val();

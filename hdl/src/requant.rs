@@ -108,8 +108,8 @@ impl Logic for Requant {
         self.valid_o.next = self.valid.q.val().get_bit(7);
 
         // 1
-        self.sum.next = self.acc_i.val() + self.bias_i.val();
         if self.valid_i.val() {
+            self.sum.next = self.acc_i.val() + self.bias_i.val();
             self.sign1.d.next = self.sum.val().get_bit(31);
             self.mag1.d.next = self.sum.val();
             if self.sum.val().get_bit(31) {
@@ -119,34 +119,34 @@ impl Logic for Requant {
         }
 
         // 2
-        self.half.next = self.mag1.q.val().get_bits::<16>(16);
-        self.zeros.next = 0.into();
-        if !self.mag1.q.val().get_bits::<16>(16).any() {
-            self.half.next = self.mag1.q.val().get_bits::<16>(0);
-            self.zeros.next = 16.into();
-        }
-        if self.half.val().get_bits::<4>(12).any() {
-            self.nibble.next = self.half.val().get_bits::<4>(12);
-        } else if self.half.val().get_bits::<4>(8).any() {
-            self.nibble.next = self.half.val().get_bits::<4>(8);
-            self.zeros.next = self.zeros.val() | 4;
-        } else if self.half.val().get_bits::<4>(4).any() {
-            self.nibble.next = self.half.val().get_bits::<4>(4);
-            self.zeros.next = self.zeros.val() | 8;
-        } else {
-            self.nibble.next = self.half.val().get_bits::<4>(0);
-            self.zeros.next = self.zeros.val() | 12;
-        }
-        if !self.nibble.val().get_bit(3) {
-            if self.nibble.val().get_bit(2) {
-                self.zeros.next = self.zeros.val() | 1;
-            } else if self.nibble.val().get_bit(1) {
-                self.zeros.next = self.zeros.val() | 2;
-            } else {
-                self.zeros.next = self.zeros.val() | 3;
-            }
-        }
         if self.valid.q.val().get_bit(0) {
+            self.half.next = self.mag1.q.val().get_bits::<16>(16);
+            self.zeros.next = 0.into();
+            if !self.mag1.q.val().get_bits::<16>(16).any() {
+                self.half.next = self.mag1.q.val().get_bits::<16>(0);
+                self.zeros.next = 16.into();
+            }
+            if self.half.val().get_bits::<4>(12).any() {
+                self.nibble.next = self.half.val().get_bits::<4>(12);
+            } else if self.half.val().get_bits::<4>(8).any() {
+                self.nibble.next = self.half.val().get_bits::<4>(8);
+                self.zeros.next = self.zeros.val() | 4;
+            } else if self.half.val().get_bits::<4>(4).any() {
+                self.nibble.next = self.half.val().get_bits::<4>(4);
+                self.zeros.next = self.zeros.val() | 8;
+            } else {
+                self.nibble.next = self.half.val().get_bits::<4>(0);
+                self.zeros.next = self.zeros.val() | 12;
+            }
+            if !self.nibble.val().get_bit(3) {
+                if self.nibble.val().get_bit(2) {
+                    self.zeros.next = self.zeros.val() | 1;
+                } else if self.nibble.val().get_bit(1) {
+                    self.zeros.next = self.zeros.val() | 2;
+                } else {
+                    self.zeros.next = self.zeros.val() | 3;
+                }
+            }
             self.zeros2.d.next = self.zeros.val();
             self.mag2.d.next = self.mag1.q.val();
             self.sign2.d.next = self.sign1.q.val();
@@ -154,12 +154,12 @@ impl Logic for Requant {
         }
 
         // 3: value = sig3 * factor3 * 2^(place3 - 24 - 46) in the end; place is the exponent plus one.
-        self.norm.next = self.mag2.q.val() << self.zeros2.q.val();
-        self.up3.next = self.norm.val().get_bit(7)
-            & (self.norm.val().get_bits::<7>(0).any() | self.norm.val().get_bit(8));
-        self.rounded3.next =
-            bit_cast::<25, 24>(self.norm.val().get_bits::<24>(8)) + bits_of_bool::<25>(self.up3.val());
         if self.valid.q.val().get_bit(1) {
+            self.norm.next = self.mag2.q.val() << self.zeros2.q.val();
+            self.up3.next = self.norm.val().get_bit(7)
+                & (self.norm.val().get_bits::<7>(0).any() | self.norm.val().get_bit(8));
+            self.rounded3.next =
+                bit_cast::<25, 24>(self.norm.val().get_bits::<24>(8)) + bits_of_bool::<25>(self.up3.val());
             // After a carry the low bits are zero.
             self.sig3.d.next = self.rounded3.val().get_bits::<24>(0);
             if self.rounded3.val().get_bit(24) {
@@ -191,9 +191,9 @@ impl Logic for Requant {
         }
 
         // 5
-        self.middle.next =
-            bit_cast::<25, 24>(self.high_low.q.val()) + bit_cast::<25, 24>(self.low_high.q.val());
         if self.valid.q.val().get_bit(3) {
+            self.middle.next =
+                bit_cast::<25, 24>(self.high_low.q.val()) + bit_cast::<25, 24>(self.low_high.q.val());
             self.product5.d.next = ((bit_cast::<48, 24>(self.high_high.q.val()) << 24)
                 | bit_cast::<48, 24>(self.low_low.q.val()))
                 + (bit_cast::<48, 25>(self.middle.val()) << 12);
@@ -202,19 +202,19 @@ impl Logic for Requant {
         }
 
         // 6
-        if self.product5.q.val().get_bit(47) {
-            self.top.next = self.product5.q.val().get_bits::<24>(24);
-            self.odd.next = self.product5.q.val().get_bit(23);
-            self.up6.next = self.odd.val()
-                & (self.product5.q.val().get_bits::<23>(0).any() | self.product5.q.val().get_bit(24));
-        } else {
-            self.top.next = self.product5.q.val().get_bits::<24>(23);
-            self.odd.next = self.product5.q.val().get_bit(22);
-            self.up6.next = self.odd.val()
-                & (self.product5.q.val().get_bits::<22>(0).any() | self.product5.q.val().get_bit(23));
-        }
-        self.rounded6.next = bit_cast::<25, 24>(self.top.val()) + bits_of_bool::<25>(self.up6.val());
         if self.valid.q.val().get_bit(4) {
+            if self.product5.q.val().get_bit(47) {
+                self.top.next = self.product5.q.val().get_bits::<24>(24);
+                self.odd.next = self.product5.q.val().get_bit(23);
+                self.up6.next = self.odd.val()
+                    & (self.product5.q.val().get_bits::<23>(0).any() | self.product5.q.val().get_bit(24));
+            } else {
+                self.top.next = self.product5.q.val().get_bits::<24>(23);
+                self.odd.next = self.product5.q.val().get_bit(22);
+                self.up6.next = self.odd.val()
+                    & (self.product5.q.val().get_bits::<22>(0).any() | self.product5.q.val().get_bit(23));
+            }
+            self.rounded6.next = bit_cast::<25, 24>(self.top.val()) + bits_of_bool::<25>(self.up6.val());
             self.sig6.d.next = self.rounded6.val().get_bits::<24>(0);
             if self.rounded6.val().get_bit(24) {
                 self.sig6.d.next = ONE.into();
@@ -239,20 +239,20 @@ impl Logic for Requant {
         }
 
         // 8: -(i + up) is !i + !up.
-        self.up8.next = self.fixed7.q.val().get_bit(23)
-            & (self.fixed7.q.val().get_bits::<23>(0).any() | self.fixed7.q.val().get_bit(24));
-        self.whole.next = bit_cast::<21, 19>(self.fixed7.q.val().get_bits::<19>(24));
-        self.carry.next = self.up8.val();
-        if self.sign7.q.val() {
-            self.whole.next = !bit_cast::<21, 19>(self.fixed7.q.val().get_bits::<19>(24));
-            self.carry.next = !self.up8.val();
-        }
-        self.moved.next = signed_cast(
-            unsigned_cast(bit_cast_signed::<21, 17>(self.zero_point_i.val()))
-                + self.whole.val()
-                + bits_of_bool::<21>(self.carry.val()),
-        );
         if self.valid.q.val().get_bit(6) {
+            self.up8.next = self.fixed7.q.val().get_bit(23)
+                & (self.fixed7.q.val().get_bits::<23>(0).any() | self.fixed7.q.val().get_bit(24));
+            self.whole.next = bit_cast::<21, 19>(self.fixed7.q.val().get_bits::<19>(24));
+            self.carry.next = self.up8.val();
+            if self.sign7.q.val() {
+                self.whole.next = !bit_cast::<21, 19>(self.fixed7.q.val().get_bits::<19>(24));
+                self.carry.next = !self.up8.val();
+            }
+            self.moved.next = signed_cast(
+                unsigned_cast(bit_cast_signed::<21, 17>(self.zero_point_i.val()))
+                    + self.whole.val()
+                    + bits_of_bool::<21>(self.carry.val()),
+            );
             self.y.d.next = bit_cast_signed::<17, 21>(self.moved.val());
             if self.moved.val() < bit_cast_signed::<21, 17>(self.lo_i.val()) {
                 self.y.d.next = self.lo_i.val();

@@ -63,6 +63,7 @@ leaf! {
         send_data: Bit,
         data_done: Bit,
         last: Bit,
+        freed: Bit,
     }
     const {
         limit: Bits<5> = u64::from(config.outstanding),
@@ -121,11 +122,17 @@ impl Logic for StoreSender {
             }
         }
 
-        // Slots taken, slots whose address and whose data are unsent, responses awaited.
-        if self.burst_done.val() & !self.data_done.val() {
+        // Slots taken, slots whose address and whose data are unsent, responses awaited. Either may go first.
+        self.freed.next = self.address_done.val() & self.data_done.val();
+        if self.addresses.q.val() < self.data.q.val() {
+            self.freed.next = self.data_done.val();
+        } else if self.data.q.val() < self.addresses.q.val() {
+            self.freed.next = self.address_done.val();
+        }
+        if self.burst_done.val() & !self.freed.val() {
             self.used.d.next = self.used.q.val() + 1;
         }
-        if !self.burst_done.val() & self.data_done.val() {
+        if !self.burst_done.val() & self.freed.val() {
             self.used.d.next = self.used.q.val() - 1;
         }
         if self.ready.val() & !self.address_done.val() {
@@ -188,5 +195,39 @@ impl Logic for StoreSender {
         self.idle.next = (self.used.q.val() == 0) & (self.outstanding.q.val() == 0);
         self.fail.next = self.bvalid.val() & self.bfail.val();
         self.push.next = self.bvalid.val() & self.tells.q.val().get_bit(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::leaf::Sim;
+
+    /// Data may be taken long before the address, which then must still be there.
+    #[test]
+    fn data_may_overtake_addresses() {
+        let mut sim = Sim::new(StoreSender::new(&spec::Config::named("tiny").unwrap()));
+        let (mut filled, mut sent, mut arrived, mut addresses) = (0u64, 0, 0, Vec::new());
+        sim.leaf.wready.next = true;
+        for cycle in 0..200 {
+            sim.leaf.burst_done.next = false;
+            sim.leaf.ready.next = arrived < filled;
+            arrived = filled;
+            if filled < 6 && !sim.leaf.slots_full.val() && cycle % 3 == 0 {
+                filled += 1;
+                sim.leaf.burst_done.next = true;
+                sim.leaf.burst_address.next = (0x100 * filled).into();
+                sim.leaf.burst_beats.next = 2.into();
+            }
+            sim.leaf.awready.next = cycle % 20 == 19;
+            sim.leaf.bvalid.next = cycle % 20 == 10 && addresses.len() > cycle / 20 - 1;
+            sim.settle();
+            sent += u64::from(sim.leaf.sent.val());
+            if sim.leaf.awvalid.val() && cycle % 20 == 19 {
+                addresses.push(sim.leaf.awaddr.val().to_u64());
+            }
+            sim.tick();
+        }
+        assert_eq!((addresses, sent), ((1..=6).map(|n| 0x100 * n).collect(), 12));
     }
 }

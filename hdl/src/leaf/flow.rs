@@ -6,14 +6,24 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Bits assigned so far, by target.
 type Assigned = BTreeMap<String, BTreeSet<u32>>;
 
-/// Finds latches, and reads of what is not assigned yet.
-pub(super) fn check(statements: &[Stmt], targets: &BTreeMap<String, u32>, errors: &mut Vec<String>) {
+/// Finds latches, and reads of what is not assigned yet. Gives those of the `locals` that only some paths assign: no
+/// other path reads them.
+pub(super) fn check(
+    statements: &[Stmt],
+    targets: &BTreeMap<String, u32>,
+    locals: &BTreeSet<String>,
+    errors: &mut Vec<String>,
+) -> BTreeSet<String> {
+    let (mut somewhere, mut partial) = (BTreeSet::new(), BTreeSet::new());
+    uses(statements, targets, &mut somewhere, &mut BTreeSet::new());
     let mut flow = Flow { targets, errors: BTreeSet::new() };
     let mut assigned = Assigned::new();
     flow.block(statements, &mut assigned);
     for (name, width) in targets {
         let bits = assigned.get(name).map_or(0, BTreeSet::len);
-        if bits != *width as usize {
+        if bits == 0 && locals.contains(name) && somewhere.contains(name) {
+            partial.insert(name.clone());
+        } else if bits != *width as usize {
             flow.errors.insert(match bits {
                 0 => format!("`{name}` is not assigned on every path (or never)"),
                 n => format!("`{name}`: only {n} of {width} bits are assigned on every path"),
@@ -21,6 +31,24 @@ pub(super) fn check(statements: &[Stmt], targets: &BTreeMap<String, u32>, errors
         }
     }
     errors.extend(flow.errors);
+    partial
+}
+
+/// Says that each of `partial`, before the first statement that assigns it, may be anything.
+pub(super) fn add_defaults(
+    statements: &mut Vec<Stmt>,
+    partial: &BTreeSet<String>,
+    targets: &BTreeMap<String, u32>,
+) {
+    for name in partial.iter().rev() {
+        let first = statements.iter().position(|s| {
+            let mut assigned = BTreeSet::new();
+            uses(std::slice::from_ref(s), targets, &mut assigned, &mut BTreeSet::new());
+            assigned.contains(name)
+        });
+        let width = targets.get(name).copied().unwrap_or(1);
+        statements.insert(first.unwrap_or(0), Stmt::Blocking(id(name.clone()), Expr::Unknown(width)));
+    }
 }
 
 struct Flow<'a> {
@@ -106,7 +134,7 @@ fn visit(e: &Expr, f: &mut impl FnMut(&Expr) -> bool) {
         return;
     }
     match e {
-        Expr::Lit { .. } | Expr::Num(_) | Expr::Id(_) => {}
+        Expr::Lit { .. } | Expr::Unknown(_) | Expr::Num(_) | Expr::Id(_) => {}
         Expr::Clog2(a) | Expr::Unary(_, a) | Expr::Signed(a) | Expr::Unsigned(a) => visit(a, f),
         Expr::Index(a, b) | Expr::Repeat(a, b) | Expr::Binary(_, a, b) | Expr::Resize(a, b) => {
             visit(a, f);
@@ -128,7 +156,7 @@ fn replace(e: &mut Expr, f: &mut impl FnMut(&Expr) -> Option<Expr>) {
         return;
     }
     match e {
-        Expr::Lit { .. } | Expr::Num(_) | Expr::Id(_) => {}
+        Expr::Lit { .. } | Expr::Unknown(_) | Expr::Num(_) | Expr::Id(_) => {}
         Expr::Clog2(a) | Expr::Unary(_, a) | Expr::Signed(a) | Expr::Unsigned(a) => replace(a, f),
         Expr::Index(a, b) | Expr::Repeat(a, b) | Expr::Binary(_, a, b) | Expr::Resize(a, b) => {
             replace(a, f);
@@ -160,8 +188,50 @@ pub(super) fn split_clocked(statements: &mut Vec<Stmt>, registers: &BTreeSet<Str
     };
     let first = clocked.iter().take_while(|s| holds(s)).count();
     clocked.drain(..first);
+    let mut clocked = readers_first(clocked, registers);
     make_clocked(&mut clocked);
     clocked
+}
+
+/// Puts what reads a register before what assigns it, the last stage of a pipeline first, where no circle prevents it:
+/// for hardware all the same, while a simulator need not keep two copies of the register.
+fn readers_first(statements: Vec<Stmt>, registers: &BTreeSet<String>) -> Vec<Stmt> {
+    let mut units: Vec<Vec<Stmt>> = Vec::new();
+    let mut about = Vec::new();
+    for s in statements {
+        let comment = matches!(s, Stmt::Comment(_));
+        about.push(s);
+        if !comment {
+            units.push(std::mem::take(&mut about));
+        }
+    }
+    let targets = registers.iter().flat_map(|d| {
+        let q = d.strip_suffix("_d").map(|stem| (format!("{stem}_q"), 1));
+        [Some((d.clone(), 1)), q].into_iter().flatten()
+    });
+    let targets = targets.collect();
+    let facts: Vec<(BTreeSet<String>, BTreeSet<String>)> = units
+        .iter()
+        .map(|unit| {
+            let (mut assigned, mut read) = Default::default();
+            uses(unit, &targets, &mut assigned, &mut read);
+            // By the register's name.
+            let stem = |names: BTreeSet<String>| names.iter().map(|n| n[..n.len() - 2].to_owned()).collect();
+            (stem(assigned), stem(read))
+        })
+        .collect();
+    let meet = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.intersection(b).next().is_some();
+    let mut rest: Vec<usize> = (0..units.len()).collect();
+    let mut order = Vec::new();
+    while !rest.is_empty() {
+        // Of several assignments to a register the last one counts.
+        let must_wait = |n: usize| rest.iter().any(|&m| m < n && meet(&facts[m].0, &facts[n].0));
+        let waits = |n: usize| rest.iter().any(|&m| m != n && meet(&facts[m].1, &facts[n].0));
+        let free = rest.iter().position(|&n| !must_wait(n) && !waits(n));
+        let next = free.or_else(|| rest.iter().position(|&n| !must_wait(n))).unwrap_or(0);
+        order.push(rest.remove(next));
+    }
+    order.into_iter().flat_map(|n| std::mem::take(&mut units[n])).collect()
 }
 
 /// The name that an assignment's left side gives bits to.

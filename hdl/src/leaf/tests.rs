@@ -49,7 +49,21 @@ macro_rules! rejects {
 
 rejects!(
     latch,
-    "`t` is not assigned on every path",
+    "`y_o` is not assigned on every path",
+    #[hdl_gen]
+    fn update(&mut self) {
+        dff_setup!(self, clock, r);
+        self.z.next = bit_cast_signed::<16, 8>(self.s.val());
+        self.t.next = self.a.val();
+        if self.a.val() == 3 {
+            self.y.next = self.a.val();
+        }
+    }
+);
+
+rejects!(
+    read_where_not_assigned,
+    "`t` is read before it is assigned",
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, r);
@@ -58,6 +72,7 @@ rejects!(
         if self.a.val() == 3 {
             self.t.next = self.a.val();
         }
+        self.r.d.next = self.t.val();
     }
 );
 

@@ -785,10 +785,12 @@ impl Translator {
             .filter(|(_, s)| matches!(s.kind, Kind::Output | Kind::Local | Kind::RegD))
             .map(|(_, s)| (s.name.clone(), s.width))
             .collect();
-        super::flow::check(&statements, &targets, &mut self.errors);
+        let locals: BTreeSet<String> = of(Kind::Local).map(|s| s.name.clone()).collect();
+        let partial = super::flow::check(&statements, &targets, &locals, &mut self.errors);
         let next: BTreeSet<String> = of(Kind::RegD).map(|s| s.name.clone()).collect();
         let clocked = super::flow::split_clocked(&mut statements, &next);
         targets.retain(|name, _| !next.contains(name));
+        super::flow::add_defaults(&mut statements, &partial, &targets);
         let (items, hoisted) = super::flow::arrange(statements, &targets);
         let widths = symbols.iter().map(|(_, s)| (s.name.clone(), s.width)).collect();
         self.used = super::flow::reads(&items, &clocked, &hoisted, &widths);

@@ -47,6 +47,8 @@ pub enum Expr {
         /// Value; must fit the width.
         value: u128,
     },
+    /// Of this width, and whatever suits: printed as `8'bx`.
+    Unknown(u32),
     /// A plain decimal number: only where a constant is asked for (widths, ranges, parameters, indices, shift counts).
     Num(i64),
     /// A name.

@@ -151,6 +151,7 @@ impl Checker<'_> {
                 }
                 Some((*width).into())
             }
+            Expr::Unknown(width) => Some((*width).into()),
             Expr::Num(_) | Expr::Clog2(_) => None,
             Expr::Id(name) => match self.vars.get(name) {
                 Some(v) if v.dims.is_empty() => Some(v.width),

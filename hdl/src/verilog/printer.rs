@@ -87,6 +87,7 @@ fn bare_operand(parent: BinaryOp, child: BinaryOp, left: bool) -> bool {
 impl Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Expr::Unknown(width) => write!(f, "{width}'bx"),
             Expr::Lit { width: 1, value } => write!(f, "1'b{value}"),
             Expr::Lit { width, value } if *value < 4096 || *width < 16 => write!(f, "{width}'d{value}"),
             Expr::Lit { width, value } => write!(f, "{width}'h{value:x}"),
