@@ -282,7 +282,8 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let error = |e: std::io::Error| {
         Failure::Input(format!("{}: {e}; choose a place that can be written", path.display()))
     };
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(error)?;
+    // Its own words would name a file that nobody asked for.
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(|e| error(e.kind().into()))?;
     file.write_all(bytes).map_err(error)?;
     file.persist(path).map_err(|e| error(e.error))?;
     Ok(())

@@ -2,6 +2,7 @@
 
 use crate::args::{ConfigArgs, OutputArgs};
 use crate::job::Job;
+use crate::out::Printed;
 use crate::{Failure, Outcome, generate, simulate};
 use compiler::{npy, onnx};
 use spec::MemorySpec;

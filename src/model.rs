@@ -1,8 +1,9 @@
 //! `koch model`.
 
-use crate::Outcome;
 use crate::args::OutputArgs;
 use crate::job::JobArgs;
+use crate::out::Printed;
+use crate::{Failure, Outcome};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -13,6 +14,13 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Outcome {
+    if let (Some(_), Some(input)) = (args.job.layer.network(), &args.job.layer.input) {
+        return Err(Failure::Input(format!(
+            "--input {}: the cycles of a whole network do not depend on numbers; leave it out, or name a layer with \
+             --node",
+            input.display()
+        )));
+    }
     match args.job.network()? {
         Some(job) => job.predict()?.print(&args.output),
         None => args.job.timing()?.predict()?.print(&args.output),

@@ -2,6 +2,11 @@
 
 use std::io::{ErrorKind, Write as _};
 
+use serde::Serialize;
+
+use crate::Outcome;
+use crate::args::OutputArgs;
+
 /// Prints a line of data. A closed pipe ends the command in peace, as the reader has all it wants.
 pub fn line(text: impl std::fmt::Display) {
     let mut stdout = std::io::stdout().lock();
@@ -10,6 +15,27 @@ pub fn line(text: impl std::fmt::Display) {
             eprintln!("koch: standard output: {e}");
         }
         std::process::exit(if e.kind() == ErrorKind::BrokenPipe { 0 } else { 2 });
+    }
+}
+
+/// A report in the three forms that commands print.
+pub trait Printed: Serialize {
+    /// Prints a table for a program.
+    fn print_csv(&self) -> Outcome;
+    /// Prints text for a person.
+    fn print_text(&self);
+
+    /// Prints what is asked for.
+    fn print(&self, output: &OutputArgs) -> Outcome {
+        if output.json {
+            let text = serde_json::to_string_pretty(self)?;
+            line(text);
+        } else if output.csv {
+            self.print_csv()?;
+        } else {
+            self.print_text();
+        }
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a run of a layer reports: JSON, CSV or text.
 
-use crate::args::OutputArgs;
 use crate::job::Job;
+use crate::out::Printed;
 use crate::{Failure, Outcome};
 use serde::Serialize;
 use spec::{Config, Counters, MemorySpec, Run, Status};
@@ -206,19 +206,19 @@ impl Report {
         }
     }
 
-    /// Prints the report as asked for.
-    pub fn print(&self, output: &OutputArgs) -> Outcome {
-        if output.json {
-            let text = serde_json::to_string_pretty(self)?;
-            say!("{text}");
-        } else if output.csv {
-            self.print_csv()?;
-        } else {
-            self.print_text();
+    /// An error if the machines differ.
+    pub fn verdict(&self) -> Outcome {
+        match self.equal {
+            Some(equal) if !equal.all() => Err(Failure::Mismatch(format!(
+                "{} on {} ({}): outputs equal: {}, cycles equal: {}, counters equal: {}",
+                self.layer, self.config.name, self.config_hash, equal.outputs, equal.cycles, equal.counters
+            ))),
+            _ => Ok(()),
         }
-        Ok(())
     }
+}
 
+impl Printed for Report {
     fn print_csv(&self) -> Outcome {
         let machine = self.rtl.as_ref().unwrap_or(&self.model);
         let mut names: Vec<String> =
@@ -311,16 +311,5 @@ impl Report {
             self.figures.traffic_ratio,
             self.figures.once_only_bytes
         );
-    }
-
-    /// An error if the machines differ.
-    pub fn verdict(&self) -> Outcome {
-        match self.equal {
-            Some(equal) if !equal.all() => Err(Failure::Mismatch(format!(
-                "{} on {} ({}): outputs equal: {}, cycles equal: {}, counters equal: {}",
-                self.layer, self.config.name, self.config_hash, equal.outputs, equal.cycles, equal.counters
-            ))),
-            _ => Ok(()),
-        }
     }
 }

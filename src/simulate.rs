@@ -3,6 +3,7 @@
 use crate::args::OutputArgs;
 use crate::job::JobArgs;
 use crate::network::{Images, cycles_bar};
+use crate::out::Printed;
 use crate::{Failure, Outcome};
 use indicatif::ProgressBar;
 use spec::Config;

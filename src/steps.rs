@@ -1,7 +1,7 @@
 //! What a run of a network reports, step by step and in sum: JSON, CSV or text.
 
-use crate::args::OutputArgs;
 use crate::network::NetworkJob;
+use crate::out::Printed;
 use crate::report::{Equal, Figures, Machine, Seconds, Work, moved_bytes};
 use crate::{Failure, Outcome};
 use compiler::network::TensorId;
@@ -218,23 +218,27 @@ impl NetworkReport {
         }
     }
 
-    /// Prints the report as asked for.
-    pub fn print(&self, output: &OutputArgs) -> Outcome {
-        if output.json {
-            let text = serde_json::to_string_pretty(self)?;
-            say!("{text}");
-        } else if output.csv {
-            self.print_csv()?;
-        } else {
-            self.print_text();
-        }
-        Ok(())
-    }
-
     fn lines(&self) -> impl Iterator<Item = &Line> {
         self.steps.iter().chain([&self.convolutions, &self.fully_connected, &self.total])
     }
 
+    /// An error if the machines differ.
+    pub fn verdict(&self) -> Outcome {
+        match self.images.iter().find(|i| !i.equal.all()) {
+            Some(image) => Err(Failure::Mismatch(format!(
+                "{} on {} ({}), image {}: {}",
+                self.network,
+                self.config.name,
+                self.config_hash,
+                image.index,
+                image.difference.as_deref().unwrap_or("the machines differ")
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Printed for NetworkReport {
     fn print_csv(&self) -> Outcome {
         let mut writer = csv::Writer::from_writer(std::io::stdout());
         let mut names: Vec<String> = [
@@ -372,21 +376,6 @@ impl NetworkReport {
         }
         if let Some(speed) = self.rtl_cycles_per_second {
             say!("RTL: {:.1} s, {:.2} M cycles/s", self.seconds.run, speed / 1e6);
-        }
-    }
-
-    /// An error if the machines differ.
-    pub fn verdict(&self) -> Outcome {
-        match self.images.iter().find(|i| !i.equal.all()) {
-            Some(image) => Err(Failure::Mismatch(format!(
-                "{} on {} ({}), image {}: {}",
-                self.network,
-                self.config.name,
-                self.config_hash,
-                image.index,
-                image.difference.as_deref().unwrap_or("the machines differ")
-            ))),
-            None => Ok(()),
         }
     }
 }

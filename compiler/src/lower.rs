@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use spec::isa;
 use spec::layer::{Layer, LayerSpec};
+use spec::{Config, isa, timing};
 
 use crate::CompileError;
-use crate::network::{Network, Node, OpKind, TensorId, Window};
+use crate::network::{Network, Node, OpKind, TensorId, TensorInfo, Window};
 use crate::shape::Kernel;
 
 /// One pass over a tensor.
@@ -54,10 +54,19 @@ impl Step {
             Kernel::Sum | Kernel::Largest => false,
         }
     }
+
+    /// Whether it reads a tensor in another shape, all of it one run of bytes: as one pixel, or its pixels in parts.
+    pub fn reshapes(&self, tensor: &TensorInfo) -> bool {
+        reshapes(&self.layer, tensor)
+    }
 }
 
-/// Where a tensor lies in another: inputs of a concatenation are channels of its output, those of an interleaving are
-/// pixels of it. Pixel (h, w) is pixel (`row` + h × `down`, `column` + w × `right`) of the whole.
+fn reshapes(layer: &Layer, tensor: &TensorInfo) -> bool {
+    (layer.h, layer.w, layer.cin) != (tensor.h, tensor.w, tensor.c)
+}
+
+/// Where a tensor lies in another: inputs of a concatenation are channels of its output, slices are channels of what
+/// they are cut from, inputs of an interleaving are pixels of its output. Pixel (h, w) is pixel (`row` + h × `down`, `column` + w × `right`) of the whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
     /// The tensor that is placed as a whole.
@@ -108,8 +117,8 @@ pub struct Lowered {
     pub parts: Vec<Part>,
 }
 
-/// Lowers a network for operands of 8 bits.
-pub fn lower(network: &Network) -> Result<Lowered, CompileError> {
+/// Lowers a network for operands of 8 bits on a config.
+pub fn lower(network: &Network, config: &Config) -> Result<Lowered, CompileError> {
     let mut network = network.clone();
     refuse(&network)?;
     join_padding(&mut network);
@@ -127,11 +136,12 @@ pub fn lower(network: &Network) -> Result<Lowered, CompileError> {
         if std::mem::replace(&mut done[index], true) {
             continue;
         }
-        if is_placement(&node.kind) {
+        let cut = slice(node).map(|slice| parts[node.inputs[0]].of(slice));
+        if is_placement(&node.kind) || cut == Some(parts[node.output]) {
             known[node.output] = true;
             continue;
         }
-        let mut step = step(&network, index, node)?;
+        let mut step = step(&network, index, node, &parts, config)?;
         // What follows is fused as long as nothing else reads what is in between.
         while readers[step.output] == 1 && parts[step.output].whole == step.output {
             let next = (index + 1..network.nodes.len())
@@ -228,12 +238,19 @@ fn is_placement(kind: &OpKind) -> bool {
     matches!(kind, OpKind::Concat | OpKind::Interleave { .. })
 }
 
-/// Makes the inputs of each concatenation and interleaving parts of its output. What is a part already, or not computed
-/// by a step, is copied first; so is what would be spread out and is read by something else too.
+/// Makes the inputs of each concatenation and interleaving parts of its output, and slices parts of what they are cut
+/// from. An input that is a part already, or not computed by a step, is copied first; so is what would be spread out and
+/// is read by something else too, and what a fully connected layer reads as a whole.
 fn join(network: &mut Network) -> Vec<Part> {
     let mut parts: Vec<Part> = (0..network.tensors.len()).map(Part::all_of).collect();
     let mut fixed = vec![false; network.tensors.len()];
     let readers = readers(network);
+    let mut whole = vec![false; network.tensors.len()];
+    for node in &network.nodes {
+        if let OpKind::Conv { layer, .. } = &node.kind {
+            whole[node.inputs[0]] |= reshapes(layer, &network.tensors[node.inputs[0]]);
+        }
+    }
     for &id in network.inputs.iter().chain(network.constants.keys()) {
         fixed[id] = true;
     }
@@ -255,7 +272,8 @@ fn join(network: &mut Network) -> Vec<Part> {
                 _ => Part { channel, ..Part::all_of(input) },
             };
             let part = to.of(part);
-            if std::mem::replace(&mut fixed[input], true) || part.is_spread() && readers[input] > 1 {
+            let apart = part.is_spread() && readers[input] > 1 || whole[input];
+            if std::mem::replace(&mut fixed[input], true) || apart {
                 let copy = network.tensors.len();
                 let (tensor, name) = (network.tensors[input].clone(), network.nodes[index].name.clone());
                 let (y_min, y_max) = tensor.range();
@@ -276,14 +294,72 @@ fn join(network: &mut Network) -> Vec<Part> {
     for (index, node) in copies {
         network.nodes.insert(index, node);
     }
+    for node in &network.nodes {
+        if let Some(slice) = slice(node)
+            && parts[node.output].whole == node.output
+            && !whole[node.output]
+        {
+            parts[node.output] = parts[node.inputs[0]].of(slice);
+        }
+    }
     parts
+}
+
+/// Where its output lies in its input, if a node only takes channels that lie side by side.
+fn slice(node: &Node) -> Option<Part> {
+    let OpKind::Channels(map) = &node.kind else { return None };
+    let contiguous = map.iter().zip(map[0]..).all(|(&from, at)| from == at);
+    contiguous.then(|| Part { channel: map[0], ..Part::all_of(node.inputs[0]) })
+}
+
+/// A channel shuffle as a convolution of pixels cut into parts: the fewest cycles of those whose groups have a part of
+/// each part's channels.
+///
+/// Output channel i × `parts` + p is input channel p × n + i. So a group that has `group` channels of each part gives
+/// consecutive outputs, of few taps. None where the map is no such shuffle.
+fn shuffle(map: &[u32], x: &TensorInfo, config: &Config) -> Option<(Layer, Vec<i32>)> {
+    let n = *map.get(1)?;
+    let parts = x.c.checked_div(n).filter(|p| p * n == x.c && map.len() == x.c as usize)?;
+    let from = |o: u32| o % parts * n + o / parts;
+    if n < 2 || parts < 2 || !map.iter().zip(0..).all(|(&channel, o)| channel == from(o)) {
+        return None;
+    }
+    let gap = u64::from(timing::tile_gap(config, false));
+    let cycles = |group: u32| {
+        let tile = u64::from(parts * group.max(config.rows)).max(gap);
+        u64::from(n / group) * u64::from((group * parts).div_ceil(config.cols)) * tile
+    };
+    // Only groups of whole lanes can be written on chip.
+    let whole = |group: u32| (group * parts).is_multiple_of(config.lanes);
+    let group = (1..=n).filter(|g| n % g == 0).min_by_key(|&g| (!whole(g), cycles(g)))?;
+    let layer = LayerSpec {
+        cin: n,
+        h: x.h,
+        w: x.w.checked_mul(parts)?,
+        cout: x.c,
+        kw: parts,
+        sw: parts,
+        groups: n / group,
+        ..LayerSpec::default()
+    };
+    let tap = |o: u32| {
+        (0..parts)
+            .flat_map(move |p| (0..group).map(move |c| i32::from((p, c) == (o % parts, o / parts % group))))
+    };
+    Some((Layer::new(layer).ok()?, (0..x.c).flat_map(tap).collect()))
 }
 
 fn error(node: &Node, e: impl std::fmt::Display) -> CompileError {
     CompileError::new(format!("node {}: {e}", node.name))
 }
 
-fn step(network: &Network, index: usize, node: &Node) -> Result<Step, CompileError> {
+fn step(
+    network: &Network,
+    index: usize,
+    node: &Node,
+    parts: &[Part],
+    config: &Config,
+) -> Result<Step, CompileError> {
     let input = node.inputs[0];
     let (x, y) = (&network.tensors[input], &network.tensors[node.output]);
     let (lo, hi) = x.range();
@@ -378,11 +454,15 @@ fn step(network: &Network, index: usize, node: &Node) -> Result<Step, CompileErr
         OpKind::Table(table) => set_table(&mut step, table),
         OpKind::Channels(map) => {
             step.kernel = Kernel::Dense;
-            step.layer =
-                Layer::new(LayerSpec { cin: x.c, h: x.h, w: x.w, cout: y.c, ..LayerSpec::default() })
-                    .map_err(|e| error(node, e))?;
+            let dense = LayerSpec { cin: x.c, h: x.h, w: x.w, cout: y.c, ..LayerSpec::default() };
             let row = |&from: &u32| (0..x.c).map(move |c| i32::from(c == from));
-            step.weights = Arc::new(map.iter().flat_map(row).collect());
+            let whole = parts[input].whole == input;
+            let (layer, weights) = match shuffle(map, x, config).filter(|_| whole) {
+                Some(found) => found,
+                None => (Layer::new(dense).map_err(|e| error(node, e))?, map.iter().flat_map(row).collect()),
+            };
+            step.layer = layer;
+            step.weights = Arc::new(weights);
             step.bias = vec![0; map.len()];
             step.multipliers = vec![1.0; map.len()];
         }

@@ -123,12 +123,15 @@ impl Placer<'_> {
             return None;
         }
         let is = |t: TensorId| self.lowered.parts[t].whole == id;
+        let t = &network.tensors[id];
         let (mut granule, mut pad) = (i64::from(self.config.lanes), 0);
+        let mut dense = false;
         let mut written = false;
         for step in &self.lowered.steps {
             let words = step.kernel != Kernel::Dense && self.config.depth_channels() > WORD;
             if is(step.input) {
                 granule = granule.max(if words { WORD.into() } else { 1 });
+                dense |= step.reshapes(&network.tensors[step.input]);
                 let columns = step.layer.pl.max(step.layer.pr);
                 if step.kernel == Kernel::Dense && columns > 0 {
                     pad = pad.max(columns.into());
@@ -151,8 +154,10 @@ impl Placer<'_> {
         if !written || !(0..network.tensors.len()).all(aligned) {
             return None;
         }
-        let t = &network.tensors[id];
         let pixel = round_up(t.c.into(), granule);
+        if dense && (pad > 0 || pixel != i64::from(t.c)) {
+            return None;
+        }
         let (h, w) = (i64::from(t.h), i64::from(t.w));
         Some((round_up((pad + h * (w + pad)) * pixel, CHIP_ALIGN), pixel, pad))
     }
@@ -236,24 +241,26 @@ impl Placer<'_> {
         let place = |role: usize, id: TensorId| {
             let (part, operand) = (self.lowered.parts[id], i64::from(self.config.operand_bytes()));
             let whole = &self.lowered.network.tensors[part.whole];
+            // In a shape of its own, the tensor is one run of bytes.
+            let own = role == 0 && step.reshapes(&self.lowered.network.tensors[id]);
             // One pixel may stand for a whole row, and a whole map.
             let width = if role == 1 && step.broadcast { step.layer.out_w() } else { whole.w };
             let (down, right) = (i64::from(part.down), i64::from(part.right));
+            let pixel = i64::from(step.layer.cin) * operand;
+            let dense = (pixel, i64::from(step.layer.w) * pixel);
             match homes[role] {
                 Some(Chip { buffer, base, pixel, pad, .. }) => {
                     let row = (i64::from(width) + pad) * pixel;
                     let first = i64::from(part.row) * row + (pad + i64::from(part.column)) * pixel;
                     let offset = base + first + i64::from(part.channel) * operand;
-                    Place::Chip { buffer, offset, pixel: right * pixel, row: down * row }
+                    let (pixel, row) = if own { dense } else { (right * pixel, down * row) };
+                    Place::Chip { buffer, offset, pixel, row }
                 }
                 None => {
                     let pixel = i64::from(whole.c) * operand;
-                    Place::Memory {
-                        buffer: buffers[role],
-                        room: self.room(buffers[role], index),
-                        pixel: right * pixel,
-                        row: down * i64::from(width) * pixel,
-                    }
+                    let row = i64::from(width) * pixel;
+                    let (pixel, row) = if own { dense } else { (right * pixel, down * row) };
+                    Place::Memory { buffer: buffers[role], room: self.room(buffers[role], index), pixel, row }
                 }
             }
         };

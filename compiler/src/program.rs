@@ -91,7 +91,7 @@ pub fn compile(network: &Network, config: &Config, chain: bool) -> Result<Compil
             config.name, config.operand_bits
         )));
     }
-    let lowered = lower(network)?;
+    let lowered = lower(network, config)?;
     let placement = place(&lowered, config, chain)?;
     let mut next = 0;
     let mut put = |bytes: i64| {

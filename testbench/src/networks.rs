@@ -7,7 +7,7 @@ use spec::layer::{Layer, LayerData, LayerSpec};
 use crate::cases::Draw;
 
 /// A random network of 8-bit operands: convolutions of all kinds, pooling, sums, products, tables, concatenations,
-/// interleavings, padding and channel permutations on small maps. Scales are such that averages have no ties.
+/// interleavings, padding, channel permutations and fully connected layers on small maps. Scales are such that averages have no ties.
 pub fn random_network(d: &mut Draw, nodes: u32) -> Network {
     let input = TensorInfo {
         name: "input".into(),
@@ -65,7 +65,7 @@ impl Builder {
             .filter(|&t| t != x && (self.tensors[t].h, self.tensors[t].w) == (h, w))
             .collect();
         let alike: Vec<TensorId> = same.iter().copied().filter(|&t| self.tensors[t].c == c).collect();
-        match d.between(0, 15) {
+        match d.between(0, 17) {
             0..=4 => self.convolution(d, x, false),
             5 | 6 => self.convolution(d, x, true),
             7 => {
@@ -132,8 +132,22 @@ impl Builder {
                 }
             }
             14 => self.interleave(d, x, &alike),
+            15 if h * w * c <= 4000 => self.fully_connected(d, x),
             _ => {
-                let map: Vec<u32> = (0..channels(d)).map(|_| d.between(0, c - 1)).collect();
+                // Any, a slice, or a shuffle.
+                let divisors: Vec<u32> = (2..c).filter(|n| c % n == 0).collect();
+                let map: Vec<u32> = match d.between(0, 2) {
+                    0 => (0..channels(d)).map(|_| d.between(0, c - 1)).collect(),
+                    1 => {
+                        let from = d.between(0, c - 1);
+                        (from..=d.between(from, c - 1)).collect()
+                    }
+                    _ if divisors.is_empty() => return,
+                    _ => {
+                        let parts = d.of(&divisors);
+                        (0..c).map(|o| o % parts * (c / parts) + o / parts).collect()
+                    }
+                };
                 let y = self.tensor(x, (h, w, map.len() as u32));
                 self.push(OpKind::Channels(map), vec![x], y);
             }
@@ -182,8 +196,14 @@ impl Builder {
         })
     }
 
+    fn fully_connected(&mut self, d: &mut Draw, x: TensorId) {
+        let TensorInfo { h, w, c, .. } = self.tensors[x].clone();
+        let spec = LayerSpec { cin: h * w * c, cout: channels(d), ..LayerSpec::default() };
+        self.layer(d, x, spec);
+    }
+
     fn convolution(&mut self, d: &mut Draw, x: TensorId, by_channel: bool) {
-        let TensorInfo { h, w, c, zero, ty, .. } = self.tensors[x].clone();
+        let TensorInfo { h, w, c, .. } = self.tensors[x].clone();
         let Some(o) = window(d, h, w, true) else { return };
         let groups = if by_channel { c } else { d.of(&[1, 1, 1, 1, 2, 4]) };
         let groups = if c % groups == 0 { groups } else { 1 };
@@ -206,17 +226,22 @@ impl Builder {
             groups,
             ..LayerSpec::default()
         };
+        self.layer(d, x, spec);
+    }
+
+    fn layer(&mut self, d: &mut Draw, x: TensorId, spec: LayerSpec) {
+        let TensorInfo { c, zero, ty, .. } = self.tensors[x].clone();
         let Ok(layer) = Layer::new(spec) else { return };
         let seed = u64::from(d.between(0, 1 << 30));
         let Ok(data) = LayerData::random(&layer, 8, seed) else { return };
         let LayerData { weights, bias, multipliers, mut quant, .. } = data;
-        let y = self.tensor(x, (layer.out_h(), layer.out_w(), cout));
+        let y = self.tensor(x, (layer.out_h(), layer.out_w(), layer.cout));
         (quant.x_zero, quant.signed) = (zero, ty == Type::I8);
         quant.y_zero = self.zero(d, y);
         (quant.y_min, quant.y_max) = self.tensors[y].range();
         self.tensors[y].zero = quant.y_zero;
         let data = ConvData { weights: weights.into(), bias, multipliers, quant };
-        let depthwise = groups == c && cout == c && c > 1;
+        let depthwise = layer.groups == c && layer.cout == c && c > 1;
         let kind = if depthwise { OpKind::Depthwise { layer, data } } else { OpKind::Conv { layer, data } };
         self.push(kind, vec![x], y);
     }

@@ -1,12 +1,13 @@
 //! Random reductions by channel, with reductions over channels in between: RTL, model and the machine without time.
 
-use reference::machine::{self, Order};
 use spec::config::WORD;
 use spec::isa::{Depth, End, Instruction, Load, Quant, Rect, Store, Taps, activation};
 use spec::program::Segment;
-use spec::{Config, ConfigSpec, Program, Size, Status};
-use testbench::Rtl;
-use testbench::cases::{Draw, random_memory};
+use spec::{Config, ConfigSpec, Program, Size};
+use testbench::cases::Draw;
+
+mod campaign;
+use campaign::campaign;
 
 /// The map: its pixels lie one behind the other in a ring, from pixel `start` of it on.
 struct Map {
@@ -361,35 +362,13 @@ fn random_config(d: &mut Draw, index: u64) -> Config {
     Config::new(&format!("depth-{index}"), spec).unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn campaign(config: &Config, seed: u64, cases: u64) {
-    let rtl = Rtl::new(config, None).unwrap_or_else(|e| panic!("{e}"));
-    for index in 0..cases {
-        let d = &mut Draw::new(seed, index);
-        let program = random_program(d, config);
-        let memory = random_memory(d, config);
-        let what = || {
-            let code: Vec<String> = program.instructions().flatten().map(|i| i.to_string()).collect();
-            format!("case {index} of seed {seed} on {config:?}, {memory:?}:\n{}", code.join("\n"))
-        };
-        let want = machine::run(config, &program, Order::Random(index))
-            .unwrap_or_else(|e| panic!("{e}, {}", what()));
-        let model = cyclemodel::run(config, &program, &memory).unwrap_or_else(|e| panic!("{e}"));
-        let limit = 4 * model.counters.cycles + 100_000;
-        let run = rtl.run(&program, &memory, limit).unwrap_or_else(|e| panic!("{e}, {}", what()));
-        assert_eq!((run.status, model.status), (Status::Ok, Status::Ok), "{}", what());
-        assert_eq!((run.counters, &run.marks), (model.counters, &model.marks), "{}", what());
-        assert_eq!(run.counters.busy + run.counters.idle(), run.counters.cycles, "{}", what());
-        let got = run.output.unwrap_or_default();
-        let wrong = want.iter().zip(&got).position(|(a, b)| a != b);
-        assert_eq!((wrong, got.len()), (None, want.len()), "{}", what());
-    }
-}
-
 #[test]
 fn random_reductions_by_channel() {
-    campaign(&Config::named("tiny").expect("a named config"), 1, 60);
-    campaign(&Config::named("default").expect("a named config"), 2, 60);
+    campaign(&Config::named("tiny").expect("a named config"), 1, 60, |d, c| Some(random_program(d, c)));
+    campaign(&Config::named("default").expect("a named config"), 2, 60, |d, c| Some(random_program(d, c)));
     for index in 0..3 {
-        campaign(&random_config(&mut Draw::new(3, index), index), 4 + index, 40);
+        campaign(&random_config(&mut Draw::new(3, index), index), 4 + index, 40, |d, c| {
+            Some(random_program(d, c))
+        });
     }
 }

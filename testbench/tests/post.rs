@@ -1,12 +1,13 @@
 //! Random second operands and tables on top of convolutions of 1 × 1: RTL, model and the machine without time.
 
-use reference::machine::{self, Order};
 use spec::config::WORD;
 use spec::isa::{self, End, Instruction, Load, Post, Quant, Rect, Store, Taps, activation};
 use spec::program::Segment;
-use spec::{Config, ConfigSpec, Program, Size, Status};
-use testbench::Rtl;
-use testbench::cases::{Draw, random_memory};
+use spec::{Config, ConfigSpec, Program, Size};
+use testbench::cases::Draw;
+
+mod campaign;
+use campaign::campaign;
 
 /// Where memory holds what.
 const INPUT: u32 = 0x10_0000;
@@ -197,32 +198,9 @@ fn program(d: &mut Draw, config: &Config) -> Option<Program> {
     })
 }
 
-fn campaign(config: &Config, seed: u64, cases: u64) {
-    let rtl = Rtl::new(config, None).unwrap_or_else(|e| panic!("{e}"));
-    for index in 0..cases {
-        let d = &mut Draw::new(seed, index);
-        let program = std::iter::repeat_with(|| program(d, config)).flatten().next().expect("one that fits");
-        let memory = random_memory(d, config);
-        let what = || {
-            let code: Vec<String> = program.instructions().flatten().map(|i| i.to_string()).collect();
-            format!("case {index} of seed {seed} on {config:?}, {memory:?}:\n{}", code.join("\n"))
-        };
-        let want = machine::run(config, &program, Order::Random(index))
-            .unwrap_or_else(|e| panic!("{e}, {}", what()));
-        let model = cyclemodel::run(config, &program, &memory).unwrap_or_else(|e| panic!("{e}"));
-        let limit = 4 * model.counters.cycles + 100_000;
-        let run = rtl.run(&program, &memory, limit).unwrap_or_else(|e| panic!("{e}, {}", what()));
-        assert_eq!((run.status, model.status), (Status::Ok, Status::Ok), "{}", what());
-        let got = run.output.unwrap_or_default();
-        let wrong = want.iter().zip(&got).position(|(a, b)| a != b);
-        assert_eq!((wrong, got.len()), (None, want.len()), "{}", what());
-        assert_eq!((run.counters, &run.marks), (model.counters, &model.marks), "{}", what());
-    }
-}
-
 #[test]
 fn random_second_operands_and_tables() {
-    campaign(&Config::named("tiny").expect("a named config"), 1, 60);
+    campaign(&Config::named("tiny").expect("a named config"), 1, 60, program);
     let spec = ConfigSpec {
         rows: Some(5),
         cols: Some(12),
@@ -235,5 +213,5 @@ fn random_second_operands_and_tables() {
         bus_bits: Some(128),
         ..ConfigSpec::default()
     };
-    campaign(&Config::new("post", spec).unwrap_or_else(|e| panic!("{e}")), 2, 60);
+    campaign(&Config::new("post", spec).unwrap_or_else(|e| panic!("{e}")), 2, 60, program);
 }
