@@ -584,6 +584,22 @@ def resize_and_concat(g):
     return g.op("QLinearConcat", *g.params(0.02, 128), y, *g.params(0.02, 128), y, *g.params(0.02, 128), axis=1)
 
 
+variants(
+    "softmax", (1, 30), np.uint8, lambda g, a: g.op("QLinearSoftmax", "x", *g.params(0.07, 90), *g.params(a, 0), axis=-1, opset=13),
+    plain=1 / 256, other=0.0039,
+)
+
+
+@case(shape=(1, 30))
+def qdq_softmax(g):
+    return g.q(g.op("Softmax", g.dq("x", 0.05, 110), axis=1), 1 / 255, 0)
+
+
+@case(shape=(1, 30), ty=np.int8)
+def qdq_softmax_signed(g):
+    return g.q(g.op("Softmax", g.dq("x", 0.05, -3, np.int8), axis=1), 1 / 256, -128, np.int8)
+
+
 def npy(array):
     data = io.BytesIO()
     np.save(data, array)

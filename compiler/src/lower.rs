@@ -9,7 +9,7 @@ use spec::layer::{Layer, LayerSpec};
 use spec::{Config, isa, timing};
 
 use crate::CompileError;
-use crate::network::{Network, Node, OpKind, TensorId, TensorInfo, Window};
+use crate::network::{Average, Network, Node, OpKind, TensorId, TensorInfo, Window};
 use crate::shape::Kernel;
 
 /// One pass over a tensor.
@@ -411,21 +411,18 @@ fn step(
             step.kernel = Kernel::Largest;
             (step.quant.y_min, step.quant.y_max) = (node.y_min, node.y_max);
         }
-        OpKind::AveragePool { window, count_include_pad, scale, zero, y_scale, y_zero } => {
+        OpKind::AveragePool { window, zero, y_zero, .. } => {
             step.quant = averages(*zero, *y_zero);
             step.layer = by_channel(x.c, x.h, x.w, Some(window)).map_err(|e| error(node, e))?;
-            let counts = crate::shape::tap_counts(&step.layer);
-            let count = |taps: i64| {
-                if *count_include_pad { i64::from(window.kh * window.kw) } else { taps }
+            let Some(average) = Average::of(&node.kind, [x.h, x.w]) else {
+                return Err(CompileError::internal());
             };
-            let multiplier = |taps: i64| f64::from(*scale) / (count(taps) as f64 * f64::from(*y_scale));
-            step.multipliers = counts.iter().map(|&taps| multiplier(taps) as f32).collect();
-            step.bias = vec![0; counts.len()];
-            if scale == y_scale {
-                // Ties are common, and ONNX Runtime adds the zero point before it rounds them.
-                step.bias = counts.iter().map(|&taps| *y_zero * count(taps) as i32).collect();
-                step.quant.y_zero = 0;
-            }
+            let counts = crate::shape::tap_counts(&step.layer);
+            let averages: Vec<Average> = counts.into_iter().map(|taps| average(taps as u32)).collect();
+            step.multipliers = averages.iter().map(|a| a.multiplier).collect();
+            step.bias = averages.iter().map(|a| a.bias).collect();
+            // The same for all.
+            step.quant.y_zero = averages.first().map_or(*y_zero, |a| a.y_zero);
         }
         OpKind::GlobalAveragePool { zero, multiplier, y_zero } => {
             step.quant = averages(*zero, *y_zero);

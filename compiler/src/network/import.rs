@@ -62,7 +62,17 @@ pub(super) enum HostStep {
     Quantise(Scale, Type),
     Map(Map),
     Softmax(usize),
-    ArgMax { axis: usize, keep: bool },
+    /// Of integers, which stand for reals as `x` says, to integers as `y` says.
+    QuantisedSoftmax {
+        axis: usize,
+        x: Scale,
+        y: Scale,
+        ty: Type,
+    },
+    ArgMax {
+        axis: usize,
+        keep: bool,
+    },
     Shape(Vec<usize>),
 }
 

@@ -149,8 +149,8 @@ pub enum OpKind {
         /// Kernel, stride, padding and output size.
         window: Window,
     },
-    /// Mean of a window in binary32: y = round(Σ f32(a − zero) × scale ÷ count ÷ y_scale + y_zero), summed by rows.
-    /// One of the whole map is a [`OpKind::GlobalAveragePool`].
+    /// Mean of a window: the sum of a − zero, requantised as [`Average`] says. One of the whole map is a
+    /// [`OpKind::GlobalAveragePool`].
     AveragePool {
         /// Kernel, stride, padding and output size.
         window: Window,
@@ -223,6 +223,50 @@ pub enum OpKind {
         /// The value.
         value: i32,
     },
+}
+
+/// How the sum of a window's elements, less their zero point, becomes an output of an average:
+/// y = round(f32(sum + bias) × multiplier) + y_zero.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Average {
+    /// What is added to the sum.
+    pub bias: i32,
+    /// f32(scale ÷ (count × y_scale)).
+    pub multiplier: f32,
+    /// What is added in the end.
+    pub y_zero: i32,
+}
+
+impl Average {
+    /// By the number of elements that a window has inside a map of `h` × `w`, for a node that averages; [`None`] for
+    /// any other.
+    ///
+    /// ONNX Runtime computes Σ (a − zero) × scale ÷ count ÷ y_scale + y_zero in binary32 and rounds that. The zero point
+    /// thus decides which of two integers is even. Where it is a whole multiple of 1 ÷ multiplier, which is where ties
+    /// are common, it is part of the bias.
+    pub fn of(kind: &OpKind, [h, w]: [u32; 2]) -> Option<impl Fn(u32) -> Self> {
+        let &OpKind::AveragePool { window: o, count_include_pad, scale, y_scale, y_zero, .. } = kind else {
+            return None;
+        };
+        let all = o.kh * o.kw;
+        let inside = |out: u32, stride: u32, kernel: u32, size: u32| (out - 1) * stride + kernel <= size;
+        let full = [o.pt, o.pl, o.pb, o.pr] == [0; 4]
+            && inside(o.out_h, o.sh, o.kh, h)
+            && inside(o.out_w, o.sw, o.kw, w);
+        let count = move |taps: u32| if count_include_pad { all } else { taps };
+        let steps = move |taps: u32| f64::from(count(taps)) * f64::from(y_scale) / f64::from(scale);
+        // Those of every count are whole if those of one are.
+        let unit = steps(if full { all } else { 1 });
+        let whole = (unit - unit.round()).abs() < 1e-6 * unit && unit * f64::from(all) < f64::from(1 << 20);
+        Some(move |taps: u32| {
+            let multiplier = (1.0 / steps(taps)) as f32;
+            if whole {
+                Self { bias: y_zero * steps(taps).round() as i32, multiplier, y_zero: 0 }
+            } else {
+                Self { bias: 0, multiplier, y_zero }
+            }
+        })
+    }
 }
 
 /// An operator.

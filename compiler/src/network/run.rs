@@ -5,7 +5,7 @@ use spec::layer::Layer;
 use spec::requant::requantise;
 
 use super::import::{HostStep, Outcome};
-use super::{ConvData, Network, Node, OpKind, TensorId, TensorInfo, Window};
+use super::{Average, ConvData, Network, Node, OpKind, TensorId, TensorInfo, Window};
 use crate::npy::{TO_NCHW, Tensor, Type, Values};
 use crate::onnx::ImportError;
 use crate::table::{Scale, element};
@@ -98,14 +98,14 @@ impl Network {
             OpKind::MaxPool { window } => {
                 pool(info(0), window, x, |taps| taps.iter().copied().fold(lo, i32::max).min(hi))
             }
-            &OpKind::AveragePool { window, count_include_pad, scale, zero, y_scale, y_zero } => {
-                let kernel = window.kh as usize * window.kw as usize;
-                let y = Scale { scale: 1.0, zero: 0, lo, hi };
+            &OpKind::AveragePool { window, zero, .. } => {
+                let Some(average) = Average::of(&node.kind, [info(0).h, info(0).w]) else {
+                    return Vec::new();
+                };
                 pool(info(0), &window, x, |taps| {
-                    // In the order of ONNX Runtime: by rows.
-                    let sum = taps.iter().fold(0.0, |sum, &v| sum + v.wrapping_sub(zero) as f32 * scale);
-                    let count = if count_include_pad { kernel } else { taps.len() };
-                    y.saturate(sum / count as f32 / y_scale + y_zero as f32)
+                    let sum = taps.iter().fold(0i32, |sum, v| sum.wrapping_add(v.wrapping_sub(zero)));
+                    let y = average(taps.len() as u32);
+                    requantise(sum.wrapping_add(y.bias), y.multiplier, y.y_zero, lo, hi)
                 })
             }
             &OpKind::GlobalAveragePool { zero, multiplier, y_zero } => {
@@ -240,6 +240,13 @@ fn on_host(x: Tensor, step: &HostStep) -> Tensor {
             }
             Tensor::floats(&x.shape, y)
         }
+        &HostStep::QuantisedSoftmax { axis, x: from, y: to, ty } => {
+            let mut y = x.as_ints().unwrap_or_default().to_vec();
+            for line in lines(&x.shape, axis) {
+                quantised_softmax(&mut y, &line, from.scale, &to, ty);
+            }
+            Tensor::ints(&x.shape, ty, y)
+        }
         &HostStep::ArgMax { axis, keep } => {
             let values = floats(&x);
             let first = |line: &Vec<usize>| {
@@ -256,6 +263,22 @@ fn on_host(x: Tensor, step: &HostStep) -> Tensor {
             }
             Tensor::ints(&shape, Type::I64, y)
         }
+    }
+}
+
+/// ONNX Runtime's softmax of quantised numbers, those of `line`: its exponentials are scaled so that their sum fits
+/// binary32, and the reciprocal of the output's scale is rounded down.
+fn quantised_softmax(values: &mut [i32], line: &[usize], x_scale: f32, y: &Scale, ty: Type) {
+    let room = f64::from((f32::MAX / line.len() as f32).ln()) - 5.0;
+    let scale = f64::from(x_scale);
+    let most = line.iter().map(|&i| values[i]).max().unwrap_or_default();
+    let exp = |v: i32| ((f64::from(v - most) + room.max(0.0) / scale) * scale).exp() as f32;
+    let exps: Vec<f32> = line.iter().map(|&i| exp(values[i])).collect();
+    let sum = exps.iter().fold(0.0f32, |sum, e| sum + e);
+    let steps = (1.0 / y.scale).floor();
+    for (&i, e) in line.iter().zip(exps) {
+        let rounded = (e * steps / sum).round_ties_even() as i32 + y.zero;
+        values[i] = if ty == Type::I8 { i32::from(rounded.min(255) as i8) } else { rounded.min(255) };
     }
 }
 

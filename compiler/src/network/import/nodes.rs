@@ -115,6 +115,7 @@ impl<'a> Importer<'a> {
                 self.unary(node)
             }
             "Softmax" | "ArgMax" => self.on_the_host(node),
+            "QLinearSoftmax" => self.quantised_softmax(node),
             "Shape" | "Gather" | "Cast" => self.fold(node),
             _ => return Ok(false),
         };
@@ -179,7 +180,13 @@ impl<'a> Importer<'a> {
             }
             Value::Host { tensor, view, mut steps, shape } => {
                 let (scale, ty) = self.quantisation(node, 1)?;
-                steps.push(HostStep::Quantise(scale, ty));
+                if let [.., HostStep::Dequantise(x), HostStep::Softmax(axis)] = steps[..] {
+                    // ONNX Runtime makes one operator of them.
+                    steps.truncate(steps.len() - 2);
+                    steps.push(HostStep::QuantisedSoftmax { axis, x, y: scale, ty });
+                } else {
+                    steps.push(HostStep::Quantise(scale, ty));
+                }
                 self.host(node, "quantises".into());
                 self.give(node, Value::Host { tensor, view, steps, shape })?;
             }
@@ -268,6 +275,20 @@ impl<'a> Importer<'a> {
         }
         self.host(node, format!("over dimension {axis}"));
         self.give(node, Value::Host { tensor, view, steps, shape })
+    }
+
+    fn quantised_softmax(&mut self, node: &'a onnx::Node) -> Result<()> {
+        let x = self.operand(node, 0)?;
+        let (y, ty) = self.quantisation(node, 3)?;
+        let shape = x.act.view.shape();
+        let newer = node.int("opset", 13)? >= 13;
+        let axis = onnx::axis(node.int("axis", if newer { -1 } else { 1 })?, shape.len())?;
+        if !newer && shape[axis + 1..].iter().any(|&n| n != 1) {
+            return Err(ImportError::new("over several dimensions: put a Flatten before it"));
+        }
+        let steps = vec![HostStep::QuantisedSoftmax { axis, x: x.scale, y, ty }];
+        self.host(node, format!("over dimension {axis}"));
+        self.give(node, Value::Host { tensor: x.act.id, view: x.act.view, steps, shape })
     }
 
     // ---- elements stay or move ----
