@@ -600,6 +600,22 @@ def qdq_softmax_signed(g):
     return g.q(g.op("Softmax", g.dq("x", 0.05, -3, np.int8), axis=1), 1 / 256, -128, np.int8)
 
 
+@case()
+def qdq_concat_relu(g):
+    return g.q(g.op("Relu", g.op("Concat", g.dq("x"), g.dq("x"), axis=1)))
+
+
+@case()
+def qdq_relu_pad(g):
+    return g.q(g.op("Pad", g.op("Relu", g.dq("x")), g.const([0, 0, 1, 2, 0, 0, 0, 1], np.int64)))
+
+
+@case(opset=11)
+def softmax_of_opset_11(g):
+    x = g.q(g.op("GlobalAveragePool", g.dq("x")), 0.01, 128)
+    return g.q(g.op("Softmax", g.dq(x, 0.01, 128)), 1 / 256, 0)
+
+
 def npy(array):
     data = io.BytesIO()
     np.save(data, array)

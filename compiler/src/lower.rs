@@ -12,6 +12,9 @@ use crate::CompileError;
 use crate::network::{Average, Network, Node, OpKind, TensorId, TensorInfo, Window};
 use crate::shape::Kernel;
 
+/// Pairs of channels in the largest order of channels that is a convolution.
+const MOST_PRODUCTS: usize = 1 << 26;
+
 /// One pass over a tensor.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -451,6 +454,13 @@ fn step(
         OpKind::Table(table) => set_table(&mut step, table),
         OpKind::Channels(map) => {
             step.kernel = Kernel::Dense;
+            let products = x.c as usize * map.len();
+            if products > MOST_PRODUCTS {
+                return Err(error(
+                    node,
+                    format!("{products} pairs of channels: at most {MOST_PRODUCTS} allowed; take neighbours"),
+                ));
+            }
             let dense = LayerSpec { cin: x.c, h: x.h, w: x.w, cout: y.c, ..LayerSpec::default() };
             let row = |&from: &u32| (0..x.c).map(move |c| i32::from(c == from));
             let whole = parts[input].whole == input;

@@ -149,6 +149,8 @@ pub struct Model {
     pub inputs: Vec<Input>,
     /// Names of the network's outputs.
     pub outputs: Vec<String>,
+    /// Version of the standard operators.
+    pub opset: i64,
     /// Shapes that the file states for tensors inside the network.
     shapes: HashMap<String, Vec<Option<usize>>>,
 }
@@ -172,6 +174,9 @@ impl Model {
         }
         let model =
             ModelProto::parse_buf(bytes).map_err(|e| ImportError::new(format!("not an ONNX file: {e}")))?;
+        let standard = |domain: &Option<String>| matches!(domain.as_deref(), None | Some("" | "ai.onnx"));
+        let opset =
+            model.opset_import.iter().find(|o| standard(&o.domain)).and_then(|o| o.version).unwrap_or(1);
         let graph = model.graph.ok_or_else(|| ImportError::new("not an ONNX file: it holds no graph"))?;
         let mut constants = HashMap::new();
         for proto in &graph.initializer {
@@ -214,7 +219,7 @@ impl Model {
                 }
             }
         }
-        Ok(Self { name: String::new(), nodes, constants, inputs, outputs, shapes })
+        Ok(Self { name: String::new(), nodes, constants, inputs, outputs, opset, shapes })
     }
 
     /// The node of that name. The error lists close names, or all that can be a layer.

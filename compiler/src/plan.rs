@@ -218,6 +218,12 @@ impl Chooser<'_> {
     fn best(&mut self) -> Result<(Tiling, Estimate), CompileError> {
         let s = self.shape;
         let words = i64::from(self.config.wbuf_words()).min(MAX_WORDS);
+        if !s.dense() && s.words() > words {
+            return Err(CompileError::new(format!(
+                "weight buffer of {words} words: a window of {} needs as many; use a larger wbuf or a smaller kernel",
+                s.words()
+            )));
+        }
         let rows = i64::from(self.config.rows);
         let one_tile = s.images * s.out_h * s.out_w <= rows;
         let sliced = s.dense()

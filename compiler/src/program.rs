@@ -34,19 +34,24 @@ pub struct Region {
 pub struct Traffic {
     /// Instructions.
     pub instructions: u64,
-    /// Bytes of inputs and second operands.
+    /// Bytes of the bus words of inputs and second operands.
     pub input: u64,
-    /// Bytes of weights.
+    /// Of weights.
     pub weight: u64,
-    /// Bytes of parameters.
+    /// Of parameters.
     pub param: u64,
-    /// Bytes of the bus words that outputs are written in.
+    /// Of outputs.
     pub output: u64,
 }
 
 impl Traffic {
     fn add(&mut self, instruction: &Instruction, bus: u64) {
         self.instructions += 1;
+        let moved = |address: u32, run_bytes: u32, runs: u32, run_pitch: u32| {
+            let start = |k: u32| u64::from(address) + u64::from(k) * u64::from(run_pitch);
+            let beats = |k: u32| (start(k) % bus + u64::from(run_bytes)).div_ceil(bus);
+            (0..runs).map(beats).sum::<u64>() * bus
+        };
         match instruction {
             Instruction::Load(i) => {
                 let class = match i.buffer {
@@ -54,13 +59,9 @@ impl Traffic {
                     1 => &mut self.weight,
                     _ => &mut self.param,
                 };
-                *class += u64::from(i.run_bytes) * u64::from(i.runs);
+                *class += moved(i.src, i.run_bytes, i.runs, i.run_pitch);
             }
-            Instruction::Store(i) => {
-                let start = |k: u32| u64::from(i.dst) + u64::from(k) * u64::from(i.run_pitch);
-                let beats = |k: u32| (start(k) % bus + u64::from(i.run_bytes)).div_ceil(bus);
-                self.output += (0..i.runs).map(beats).sum::<u64>() * bus;
-            }
+            Instruction::Store(i) => self.output += moved(i.dst, i.run_bytes, i.runs, i.run_pitch),
             _ => {}
         }
     }

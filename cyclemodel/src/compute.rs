@@ -27,8 +27,8 @@ pub(crate) struct Compute {
     lister: Time,
     /// First cycle after the feeder's last.
     feeder: Time,
-    /// When the last operand of the last tile was issued.
-    issued: Option<Time>,
+    /// When the next tile's last operand can be issued: the last one's, and the gap that its reduction wants.
+    earliest: Time,
     /// When the drain of the last tile is complete.
     drained: Option<Time>,
     /// Pushes that the tile being filled makes when it is drained.
@@ -109,7 +109,7 @@ impl Compute {
             filled: 0,
             lister: 0,
             feeder: 0,
-            issued: None,
+            earliest: 0,
             drained: None,
             push_prev: false,
             push_next: false,
@@ -206,10 +206,10 @@ impl Compute {
         self.idle(self.lister, start, Idle::Setup, &mut shared.counters);
         self.lister = start;
         let natural = start + tile.cycles - tile.last_cycles + tile.last_operands - 1;
-        let issued = self.issued.map_or(natural, |t| natural.max(t + gap));
+        let issued = natural.max(self.earliest);
         let stall = issued - natural;
         self.feeder = start + tile.cycles + stall;
-        self.issued = Some(issued);
+        self.earliest = issued + gap;
         let counters = &mut shared.counters;
         counters.busy += tile.operands;
         counters.idle_feed += tile.cycles - tile.operands;

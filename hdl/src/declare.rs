@@ -48,8 +48,9 @@ macro_rules! leaf {
                 $verilog.into()
             }
             fn doc(&self) -> LeafDoc {
-                let purpose: Vec<&str> = [$($doc),*].into_iter().map(str::trim).collect();
-                LeafDoc::new(purpose.join("\n"), $latency)
+                // An empty line ends a paragraph; others are wrapped anew.
+                let purpose = [$($doc),*].map(str::trim).join(" ").replace("  ", "\n");
+                LeafDoc::new(purpose, $latency)
             }
             leaf_inputs!($($clock)?; $($input),*);
         }

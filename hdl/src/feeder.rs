@@ -36,7 +36,7 @@ leaf! {
         tile_width: Bits<16>,
         tile_in_x: Bits<20>,
         tile_column: Bits<26>,
-        /// Input buffer address of the first tap of the pixel at slot and row.
+        /// Activation address of the first tap of the pixel at slot and row.
         pixel: Bits<24>,
         /// The drain of a tile is complete.
         drained: Bit,

@@ -100,6 +100,7 @@ impl Logic for Fetch {
         }
         self.request_valid.next = self.active.val()
             & (self.requested.q.val() < self.instructions.val())
+            & (self.program.val().get_bits::<8>(0) == 0)
             & ((self.requested.q.val() - self.dispatched.q.val()) <= self.room.val());
         self.request_address.next = self.program.val() + (self.requested.q.val() << 5);
         self.request_beats.next =

@@ -383,7 +383,8 @@ fn scalar(node: &proto::Node) -> Option<npy::Tensor> {
     if let Some(x) = node.floats("value_floats") {
         return Some(npy::Tensor::floats(&[x.len()], x.to_vec()));
     }
-    let ints = |x: &[i64]| x.iter().map(|&x| x as i32).collect::<Vec<_>>();
+    let ints =
+        |x: &[i64]| x.iter().map(|&x| x.clamp(i32::MIN.into(), i32::MAX.into()) as i32).collect::<Vec<_>>();
     if let Some(x) = node.int("value_int") {
         return Some(npy::Tensor::ints(&[], Type::I64, ints(&[x])));
     }
@@ -516,7 +517,7 @@ impl Lowering<'_> {
                 let rank = self.shape(&x)?.len() as i64;
                 Op::Transpose(node.ints("perm").map_or_else(|| (0..rank).rev().collect(), <[i64]>::to_vec))
             }
-            "Pad" if self.shape(&x)? == self.shape(&y)? => {
+            "Pad" if self.numbers(node, 1, "pads").is_some_and(|p| p.iter().all(|&p| p == 0)) => {
                 self.same.insert(y, x);
                 return Ok(());
             }
@@ -850,9 +851,9 @@ impl Lowering<'_> {
 impl Graph {
     /// Folds scales and offsets by channel, and limits, into the nodes before them.
     fn fold(&mut self) -> Result<()> {
-        let readers: HashMap<String, usize> =
+        let mut readers: HashMap<String, usize> =
             self.readers().into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
-        let once = |name: &str| readers.get(name) == Some(&1);
+        let once = |readers: &HashMap<String, usize>, name: &str| readers.get(name) == Some(&1);
         let mut nodes: Vec<Node> = Vec::new();
         let mut makers: HashMap<String, usize> = HashMap::new();
         let mut same: HashMap<String, String> = HashMap::new();
@@ -862,7 +863,8 @@ impl Graph {
                     input.clone_from(name);
                 }
             }
-            let before = node.inputs.first().filter(|x| once(x)).and_then(|x| makers.get(x)).copied();
+            let before =
+                node.inputs.first().filter(|x| once(&readers, x)).and_then(|x| makers.get(x)).copied();
             let folded = match (&node.op, before) {
                 (Op::Affine { scale, offset }, Some(i)) if nodes[i].limits.is_none() => {
                     affine(&mut nodes[i].op, scale, offset).then_some(i)
@@ -870,7 +872,7 @@ impl Graph {
                 (Op::Clip, Some(mut i)) => {
                     // What only moves or chooses elements has the limits of what is before it.
                     let mut moved = false;
-                    while nodes[i].op.keeps_scale() && once(&nodes[i].inputs[0]) {
+                    while nodes[i].op.keeps_scale() && once(&readers, &nodes[i].inputs[0]) {
                         let Some(&earlier) = makers.get(&nodes[i].inputs[0]) else { break };
                         (i, moved) = (earlier, true);
                     }
@@ -881,7 +883,9 @@ impl Graph {
                         nodes[i].limits = Some((lo.max(a), hi.min(b)));
                     }
                     if limit && moved {
-                        same.insert(node.output, node.inputs.swap_remove(0));
+                        let x = node.inputs.swap_remove(0);
+                        readers.insert(x.clone(), readers.get(&node.output).copied().unwrap_or(0));
+                        same.insert(node.output, x);
                         continue;
                     }
                     limit.then_some(i)
@@ -925,7 +929,7 @@ impl Graph {
             let name = nodes[i].output.clone();
             let next =
                 nodes.iter().position(|n| n.inputs.contains(&name) && matches!(n.op, Op::Dense { .. }));
-            let (Some(next), true, None) = (next, once(&name), nodes[i].limits) else {
+            let (Some(next), true, None) = (next, once(&readers, &name), nodes[i].limits) else {
                 list([format!("{}: a scale by element of a vector", nodes[i].name)].into_iter())?;
                 continue;
             };

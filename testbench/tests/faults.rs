@@ -64,6 +64,9 @@ fn every_status_is_the_models() {
         // A program that does not start on a boundary.
         let odd = Program { base: 0x1080, ..assemble(&[end]) };
         check(&rtl, &config, &odd, memory, Status::Misaligned);
+        // Read all the same, its first instructions would cross 4 KiB.
+        let odd = Program { base: 0xf80, ..assemble(&[load, load, load, load, load, load, load, end]) };
+        check(&rtl, &config, &odd, memory, Status::Misaligned);
         // Tokens that nobody pushes.
         for line in [
             "load pop_next=1 src=0 run_bytes=16 runs=1 row_bytes=16",

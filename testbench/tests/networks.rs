@@ -48,6 +48,14 @@ fn check(config: &Config, rtl: Option<&Rtl>, first: u64, count: u64) -> u64 {
             ran += 1;
             let Some(rtl) = rtl else { continue };
             let model = cyclemodel::run(config, &program, &memory).unwrap_or_else(|e| panic!("{e}"));
+            let traffic = compiled.traffic(0..compiled.lowered.steps.len()).unwrap_or_else(|e| panic!("{e}"));
+            let moved = traffic.iter().fold([0; 4], |sum, t| {
+                let step = [t.input, t.weight, t.param, t.output];
+                std::array::from_fn(|i| sum[i] + step[i])
+            });
+            let c = &model.counters;
+            let counted = [c.read_input, c.read_weight, c.read_param, c.written];
+            assert_eq!(moved, counted, "{}", context());
             let limit = 4 * model.counters.cycles + 100_000;
             let run = rtl.run(&program, &memory, limit).unwrap_or_else(|e| panic!("{e}\n{}", context()));
             compare("RTL", run.output.as_deref().unwrap_or_default());

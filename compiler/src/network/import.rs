@@ -623,6 +623,11 @@ impl<'a> Importer<'a> {
             )));
         };
         let (zero, ty) = match self.optional(node, index + 1)? {
+            None if node.int("output_dtype", 0)? != 0 => {
+                return Err(ImportError::new(
+                    "output_dtype without a zero point: give a zero point of that type",
+                ));
+            }
             None => (0, Type::U8),
             Some(zero) => match (zero.as_ints(), zero.ty) {
                 (Some(&[zero]), ty) => (zero, ty),

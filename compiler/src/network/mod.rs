@@ -257,11 +257,13 @@ impl Average {
         let steps = move |taps: u32| f64::from(count(taps)) * f64::from(y_scale) / f64::from(scale);
         // Those of every count are whole if those of one are.
         let unit = steps(if full { all } else { 1 });
-        let whole = (unit - unit.round()).abs() < 1e-6 * unit && unit * f64::from(all) < f64::from(1 << 20);
+        let bias = unit * f64::from(y_zero);
+        let whole =
+            (bias - bias.round()).abs() <= 1e-6 * bias.abs() && unit * f64::from(all) < f64::from(1 << 20);
         Some(move |taps: u32| {
             let multiplier = (1.0 / steps(taps)) as f32;
             if whole {
-                Self { bias: y_zero * steps(taps).round() as i32, multiplier, y_zero: 0 }
+                Self { bias: (f64::from(y_zero) * steps(taps)).round() as i32, multiplier, y_zero: 0 }
             } else {
                 Self { bias: 0, multiplier, y_zero }
             }

@@ -34,8 +34,7 @@ impl<'a> Importer<'a> {
             };
             // Rounding is monotone: the clipped value's element is the value's element, clipped.
             let (lo, hi) = (y.scale.quantise(lo), y.scale.quantise(hi));
-            narrowed.lo = narrowed.lo.max(lo).min(hi.max(narrowed.lo));
-            narrowed.hi = narrowed.hi.min(hi).max(narrowed.lo);
+            (narrowed.lo, narrowed.hi) = (narrowed.lo.max(lo).min(hi), narrowed.hi.max(lo).min(hi));
         }
         let y = Target { scale: narrowed, ..*y };
         let act = self.emit(name, &real.kind, &y)?;
@@ -130,6 +129,18 @@ impl<'a> Importer<'a> {
                 w.tensor.shape
             )));
         };
+        if w.axis != 1 && w.scales.len().max(w.zeros.len()) > 1 {
+            return Err(ImportError::new(format!(
+                "weight scales along dimension {}: dimension 1 wanted",
+                w.axis
+            )));
+        }
+        if [cin, group_cout, kh, kw].contains(&0) || kh.max(kw) > 255 {
+            return Err(ImportError::new(format!(
+                "weights of shape {:?}: kernels of 1 to 255 rows and columns wanted",
+                w.tensor.shape
+            )));
+        }
         let groups = usize::try_from(node.int("group", 1)?).ok().filter(|&g| g > 0 && cin % g == 0);
         let Some(groups) = groups else {
             return Err(ImportError::new(format!("group: a divisor of {cin} channels wanted")));
@@ -437,7 +448,10 @@ impl<'a> Importer<'a> {
                 return Err(ImportError::new("inputs of different ranks: equal ones wanted"));
             }
             let f = |v| y.scale.quantise(x.scale.dequantise(v));
-            let act = if same_bits(&x.scale, &y.scale) && self.ty(x.act.id) == y.ty {
+            // A fused function may leave less than the type's range.
+            let all = scale_of(y.scale.scale, y.scale.zero, y.ty)?;
+            let clips = (y.scale.lo, y.scale.hi) != (all.lo, all.hi);
+            let act = if same_bits(&x.scale, &y.scale) && self.ty(x.act.id) == y.ty && !clips {
                 x.act.clone()
             } else {
                 self.tabulate(name, &x.act, (y.ty, &y.scale), y.label, f)?

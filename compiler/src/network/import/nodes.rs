@@ -236,7 +236,12 @@ impl<'a> Importer<'a> {
                 let kind = Kind::Copy(Operand { act, scale });
                 Value::Real(Box::new(Real { name: &node.name, kind, maps: Vec::new(), after: Vec::new() }))
             }
-            Value::Host { tensor, view, mut steps, shape } => {
+            Value::Host { tensor, view, mut steps, shape }
+                if matches!(
+                    steps.last(),
+                    None | Some(HostStep::Quantise(..) | HostStep::QuantisedSoftmax { .. })
+                ) =>
+            {
                 steps.push(HostStep::Dequantise(self.quantisation(node, 1)?.0));
                 Value::Host { tensor, view, steps, shape }
             }
@@ -260,7 +265,11 @@ impl<'a> Importer<'a> {
             ));
         };
         let softmax = node.op == "Softmax";
-        let axis = onnx::axis(node.int("axis", if softmax { -1 } else { 0 })?, shape.len())?;
+        let old = softmax && self.model.opset < 13;
+        let axis = onnx::axis(node.int("axis", if old { 1 } else { -i64::from(softmax) })?, shape.len())?;
+        if old && shape[axis + 1..].iter().any(|&n| n != 1) {
+            return Err(ImportError::new("over several dimensions: put a Flatten before it"));
+        }
         if softmax {
             steps.push(HostStep::Softmax(axis));
         } else {
@@ -302,7 +311,11 @@ impl<'a> Importer<'a> {
             Value::Quantised(act) => Value::Quantised(self.moved(node, &act, 0)?),
             Value::Real(real) => match *real {
                 Real { kind: Kind::Copy(x), maps, after, name } if after.is_empty() => {
-                    if node.op == "MaxPool" && !maps.iter().all(|m| m.is_monotone()) {
+                    // Padding is 0 before the functions, and must be after.
+                    let kept = maps.iter().fold(0.0, |v, m| m.of(v)) == 0.0;
+                    if node.op == "MaxPool" && !maps.iter().all(|m| m.is_monotone())
+                        || node.op == "Pad" && !kept
+                    {
                         return Err(ImportError::new(format!(
                             "its input is not quantised: put a QuantizeLinear and a DequantizeLinear after node {name}"
                         )));
@@ -545,8 +558,12 @@ impl<'a> Importer<'a> {
         if pads.iter().all(|&p| p == 0) {
             return Ok(act.clone());
         }
+        if self.has(node, 3) {
+            return Err(ImportError::new("axes: pads of all dimensions wanted"));
+        }
         let value = match self.optional(node, 2)? {
-            None => zero,
+            None if node.float("value", 0.0)? == 0.0 => zero,
+            None => return Err(ImportError::new("a value to pad with other than 0: use 0")),
             Some(tensor) => match (tensor.as_ints(), tensor.as_floats()) {
                 (Some(&[value]), _) => value,
                 (_, Some(&[0.0])) => zero,
@@ -578,6 +595,11 @@ impl<'a> Importer<'a> {
             Some(Attribute::Text(text)) => text.clone(),
             Some(_) => String::new(),
         };
+        if text("keep_aspect_ratio_policy", "stretch") != "stretch" || self.has(node, 4) {
+            return Err(ImportError::new(
+                "keep_aspect_ratio_policy and axes are not supported: leave them out",
+            ));
+        }
         let mode = text("mode", "nearest");
         let from = text("coordinate_transformation_mode", "half_pixel");
         let round = text("nearest_mode", "round_prefer_floor");
@@ -649,7 +671,24 @@ impl<'a> Importer<'a> {
             _ => None,
         };
         if let Some(map) = map {
-            let value = if number(&a).is_some() { b } else { a };
+            let (value, one) = if number(&a).is_some() { (b, a) } else { (a, b) };
+            let rank = match &value {
+                Value::Real(real) => match &real.kind {
+                    Kind::Copy(x) => x.act.view.shape().len(),
+                    _ => 2,
+                },
+                Value::Fed { view, .. } => view.shape().len(),
+                Value::Host { shape, .. } => shape.len(),
+                _ => MOST_STEPS,
+            };
+            if let Value::Constant(t) = one
+                && t.shape.len() > rank
+            {
+                return Err(ImportError::new(format!(
+                    "a number of shape {:?} for a tensor of rank {rank}: give it without dimensions",
+                    t.shape
+                )));
+            }
             return self.mapped(node, value, map);
         }
         let kind = match node.op.as_str() {
