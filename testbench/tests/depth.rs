@@ -340,6 +340,21 @@ fn random_program(d: &mut Draw, config: &Config) -> Program {
     }
 }
 
+/// What the array has no part in.
+fn small() -> ConfigSpec {
+    ConfigSpec {
+        operand_bits: Some(8),
+        ibuf: Some(Size(64 << 10)),
+        wbuf: Some(Size(64 << 10)),
+        obuf: Some(Size(48 << 10)),
+        pbuf: Some(Size(8 << 10)),
+        bus_bits: Some(128),
+        burst_beats: Some(16),
+        outstanding: Some(4),
+        ..ConfigSpec::default()
+    }
+}
+
 /// A config: its columns give groups of channels of every kind.
 fn random_config(d: &mut Draw, index: u64) -> Config {
     let cols = d.of(&[4u32, 8, 12, 16, 20, 32, 36, 64]);
@@ -350,14 +365,10 @@ fn random_config(d: &mut Draw, index: u64) -> Config {
         cols: Some(cols),
         lanes: if d.chance(50) { None } else { Some(lanes) },
         operand_bits: Some(d.of(&[8, 8, 16])),
-        ibuf: Some(Size(64 << 10)),
         wbuf: Some(Size(u64::from(d.of(&[16u32, 24, 64])) << 10)),
         obuf: Some(Size(u64::from(d.of(&[32u32, 48])) << 10)),
-        rbuf: None,
-        pbuf: Some(Size(8 << 10)),
         bus_bits: Some(d.of(&[32, 64, 128])),
-        burst_beats: Some(16),
-        outstanding: Some(4),
+        ..small()
     };
     Config::new(&format!("depth-{index}"), spec).unwrap_or_else(|e| panic!("{e}"))
 }
@@ -366,6 +377,11 @@ fn random_config(d: &mut Draw, index: u64) -> Config {
 fn random_reductions_by_channel() {
     campaign(&Config::named("tiny").expect("a named config"), 1, 60, |d, c| Some(random_program(d, c)));
     campaign(&Config::named("default").expect("a named config"), 2, 60, |d, c| Some(random_program(d, c)));
+    // The gap between tiles is another by channel.
+    let gaps = ConfigSpec { rows: Some(16), cols: Some(4), lanes: Some(1), ..small() };
+    campaign(&Config::new("gaps", gaps).unwrap_or_else(|e| panic!("{e}")), 3, 60, |d, c| {
+        Some(random_program(d, c))
+    });
     for index in 0..3 {
         campaign(&random_config(&mut Draw::new(3, index), index), 4 + index, 40, |d, c| {
             Some(random_program(d, c))
