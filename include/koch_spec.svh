@@ -6,6 +6,7 @@
 // Constants.
 `define KOCH_INSTRUCTION_BYTES 32
 `define KOCH_PROGRAM_ALIGN 256
+`define KOCH_OFFSET_BITS 22
 `define KOCH_WORD 16
 `define KOCH_QUEUE_DEPTH 8
 `define KOCH_LOAD_WINDOW 4

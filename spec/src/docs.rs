@@ -19,9 +19,10 @@ pub fn generated() -> Vec<(&'static str, String)> {
 const NOTICE: &str = "Generated from spec/src, do not edit: `make bless`.";
 
 /// Constants that are neither register, opcode nor field.
-const CONSTANTS: [(&str, u32, &str); 8] = [
+const CONSTANTS: [(&str, u32, &str); 9] = [
     ("INSTRUCTION_BYTES", isa::INSTRUCTION_BYTES as u32, "Bytes of an instruction."),
     ("PROGRAM_ALIGN", isa::PROGRAM_ALIGN, "A program starts at a multiple of this many bytes."),
+    ("OFFSET_BITS", isa::OFFSET_BITS, "Bits of an offset in an activation buffer; the buffer is above them."),
     ("WORD", WORD, "Operands of a word of an activation buffer."),
     ("QUEUE_DEPTH", QUEUE_DEPTH, "Instructions that an engine's queue holds."),
     ("LOAD_WINDOW", LOAD_WINDOW, "Load instructions between requester and writer."),

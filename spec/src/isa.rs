@@ -8,6 +8,16 @@
 //!
 //! The sequential reading of a program (each instruction complete before the next starts) must never miss a token;
 //! then no order of events can deadlock, because the oldest unfinished instruction can always proceed.
+//!
+//! An *activation address* has a buffer in its bits 23 and 22 (0 input, 1 output, 2 residual buffer: any of them may serve
+//! as any) and an offset in that buffer in the bits below: `dst` of a load into buffer 0, `in_base`, `out_base`,
+//! `res_base`, and `src` of a store. Each activation buffer has one port that reads and one that writes. A program must not
+//! let two of a rectangle's inputs, its second operands and a store read one buffer at a time, nor a load and a
+//! rectangle's outputs write one: there is no arbitration, and one of them gets or leaves wrong data.
+//!
+//! Outputs of a rectangle are in their buffer when the instruction is complete. A compute instruction starts before the
+//! one ahead of it is complete, unless it is `quant`, `post` or `table`: one of these stands between a rectangle and
+//! another that reads what the first one writes.
 
 use std::fmt::{self, Write as _};
 
@@ -422,6 +432,7 @@ instructions! {
     /// Sets the reduction by channel of the following rectangles: `n_ky` × `n_kx` segments of a kernel, each cut by
     /// the stride into `phases` of every stride-th tap, the first `longs` of `taps` taps and the rest of one fewer. A
     /// tile of n pixels reads n + taps − 1 pixels, `in_x` apart, for each phase. A weight buffer word holds a tap.
+    /// Arrays of 32 columns and more read two words at a time: then all addresses of taps are multiples of a word.
     Depth "depth" = 7 on Compute {
         /// Kernel rows.
         n_ky: u32[24 +: 8],
@@ -584,7 +595,7 @@ checks! {
     Quant "quant" BadField "`op` is 3." |i, _| i.op == 3;
     Depth "depth" BadField "`n_ky`, `n_kx`, `phases`, `taps`, `longs`, `chunks`, `stride` or `width` is 0."
         |i, _| zero(&[i.n_ky, i.n_kx, i.phases, i.taps, i.longs, i.chunks, i.stride, i.width]);
-    Depth "depth" BadField "`chunks` is more than a word of channels has."
+    Depth "depth" BadField "`chunks` is more than the array has by channel."
         |i, c| i.chunks > c.depth_channels() / c.lanes;
     Depth "depth" BadField "`longs` is more than `phases`, or fewer although `taps` is 1."
         |i, _| i.longs > i.phases || (i.taps == 1 && i.longs != i.phases);
