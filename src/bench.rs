@@ -1,9 +1,9 @@
 //! `koch bench`.
 
 use crate::args::NetworkArgs;
+use crate::figures::Report;
 use crate::job::Job;
 use crate::network::{Images, NetworkJob};
-use crate::report::Report;
 use crate::{Failure, Outcome, generate, simulate};
 use serde::Serialize;
 use spec::layer::{Layer, LayerData};

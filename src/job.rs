@@ -2,8 +2,8 @@
 
 use crate::Failure;
 use crate::args::{ConfigArgs, LayerArgs, MemoryArgs, NetworkArgs};
+use crate::figures::{Equal, Report, Seconds};
 use crate::network::NetworkJob;
-use crate::report::{Equal, Report, Seconds};
 use compiler::Plan;
 use spec::layer::{Layer, LayerData};
 use spec::{Config, MemorySpec, Program, Run};

@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::args::NetworkArgs;
-use crate::report::{Equal, Seconds, Work};
+use crate::figures::{Equal, Seconds, Work};
 use crate::steps::{Image, NetworkReport};
 use compiler::network::{Network, OpKind, TensorId};
 use compiler::npy::{self, Tensor};

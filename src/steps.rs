@@ -1,8 +1,8 @@
 //! What a run of a network reports, step by step and in sum: JSON, CSV or text.
 
+use crate::figures::{Equal, Figures, Machine, Seconds, Work, moved_bytes};
 use crate::network::NetworkJob;
 use crate::out::Printed;
-use crate::report::{Equal, Figures, Machine, Seconds, Work, moved_bytes};
 use crate::{Failure, Outcome};
 use compiler::network::TensorId;
 use compiler::npy::{Tensor, Values};
