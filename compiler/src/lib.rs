@@ -4,6 +4,7 @@
 //! ([`schedule`]), and ordered with tokens into instructions ([`order`]).
 
 pub mod cut;
+pub mod layer_table;
 pub mod layout;
 pub mod lower;
 pub mod network;
@@ -15,6 +16,7 @@ pub mod plan;
 pub mod program;
 pub mod schedule;
 pub mod shape;
+pub mod size;
 pub mod table;
 
 use std::fmt;
@@ -55,7 +57,14 @@ impl std::error::Error for CompileError {}
 
 /// Chooses how to run `layer` on `config`.
 pub fn plan(layer: &Layer, config: &Config) -> Result<Plan, CompileError> {
-    Plan::new(layer, config, Kernel::Dense, Places::alone(layer, config))
+    Plan::new(layer, config, kernel(layer, config), Places::alone(layer, config))
+}
+
+/// How a layer on its own is computed: depthwise convolutions by channel, if their windows all see the map.
+pub fn kernel(layer: &Layer, config: &Config) -> Kernel {
+    let depthwise = layer.groups > 1 && layer.groups == layer.cin && layer.groups == layer.cout;
+    let by_channel = depthwise && config.operand_bits == 8 && shape::tap_counts(layer)[0] > 0;
+    if by_channel { Kernel::ByChannel } else { Kernel::Dense }
 }
 
 /// The program of a plan, with `data` in its memory; without data only the code, which is all that timing needs.

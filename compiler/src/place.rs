@@ -195,7 +195,16 @@ impl Placer<'_> {
 
     fn plan(&mut self, index: usize) -> Result<Plan, CompileError> {
         let step = &self.lowered.steps[index];
-        let places = self.places(index, step)?;
+        // Where nothing is on chip, buffers have the roles that their names say, if they are large enough.
+        if (0..3).all(|buffer| self.alive(buffer, (index, index)).is_empty())
+            && let Ok(plan) = self.plan_in(step, self.places(index, step, Some([0, 2, 1]))?)
+        {
+            return Ok(plan);
+        }
+        self.plan_in(step, self.places(index, step, None)?)
+    }
+
+    fn plan_in(&mut self, step: &Step, places: Places) -> Result<Plan, CompileError> {
         let key = (step.layer, step.kernel, places);
         if let Some(Some(plan)) = self.memo.get(&key) {
             return Ok(plan.clone());
@@ -206,8 +215,9 @@ impl Placer<'_> {
         plan
     }
 
-    /// The places of a step's tensors: what is in memory passes through the buffers that are left, the input first.
-    fn places(&self, index: usize, step: &Step) -> Result<Places, CompileError> {
+    /// The places of a step's tensors: what is in memory passes through the buffers that are left, the input first, or
+    /// through those given.
+    fn places(&self, index: usize, step: &Step, roles: Option<[u32; 3]>) -> Result<Places, CompileError> {
         let chip = |id: TensorId| self.chip[self.lowered.parts[id].whole];
         let ids = [Some(step.input), step.second, Some(step.output)];
         let homes = ids.map(|id| id.and_then(chip));
@@ -220,7 +230,8 @@ impl Placer<'_> {
         let mut best: Option<(i64, [u32; 3])> = None;
         for code in 0..27u32 {
             let buffers = [code % 3, code / 3 % 3, code / 9];
-            let fixed = (0..3).all(|r| homes[r].is_none_or(|c| c.buffer == buffers[r]));
+            let fixed = roles.is_none_or(|roles| roles == buffers)
+                && (0..3).all(|r| homes[r].is_none_or(|c| c.buffer == buffers[r]));
             let mut pairs = [(0, 1), (0, 2), (1, 2)].into_iter().filter(|(a, b)| used(*a) && used(*b));
             if !fixed || pairs.any(|(a, b)| buffers[a] == buffers[b] && apart(a, b)) {
                 continue;

@@ -61,6 +61,22 @@ pub struct Estimate {
     pub cycles: i64,
 }
 
+/// What the blocks of a layer cost to compute. It does not depend on the sizes of buffers, so plans of the same layer
+/// and places on configs that differ in these can share it.
+#[derive(Clone, Debug, Default)]
+pub struct Costs {
+    /// By channel groups packed into one.
+    packs: HashMap<i64, BlockCosts>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct BlockCosts {
+    /// Of row classes: by number of kernel rows, columns and height.
+    classes: HashMap<(i64, i64, i64, i64), i64>,
+    /// Of all blocks of an image and one filter group: by strip and band.
+    images: HashMap<(i64, i64), i64>,
+}
+
 /// A layer's tiling on a config.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -76,6 +92,17 @@ pub struct Plan {
 impl Plan {
     /// Chooses the tiling of a step whose tensors are in these places.
     pub fn new(layer: &Layer, config: &Config, kernel: Kernel, places: Places) -> Result<Self, CompileError> {
+        Self::with_costs(layer, config, kernel, places, &mut Costs::default())
+    }
+
+    /// The same, with the costs of earlier calls, which may have differed in the sizes of buffers only.
+    pub fn with_costs(
+        layer: &Layer,
+        config: &Config,
+        kernel: Kernel,
+        places: Places,
+        costs: &mut Costs,
+    ) -> Result<Self, CompileError> {
         if kernel != Kernel::Dense {
             let shape = Shape::new(layer, config, kernel, places, 1);
             let words = i64::from(config.pbuf_words());
@@ -87,7 +114,7 @@ impl Plan {
                     need * i64::from(config.pbuf_stride())
                 )));
             }
-            return Self::of_shape(layer, config, shape);
+            return Self::of_shape(layer, config, shape, costs);
         }
         let groups = i64::from(layer.groups);
         let most = i64::from(config.cols / layer.group_cout().min(config.cols)).min(groups);
@@ -95,7 +122,7 @@ impl Plan {
         let mut plans: Vec<Self> = Vec::new();
         let mut error = None;
         for pack in BTreeSet::from([1, pack]) {
-            match Self::of_shape(layer, config, Shape::new(layer, config, kernel, places, pack)) {
+            match Self::of_shape(layer, config, Shape::new(layer, config, kernel, places, pack), costs) {
                 Ok(plan) => plans.push(plan),
                 Err(e) => error = Some(e),
             }
@@ -107,9 +134,14 @@ impl Plan {
             .ok_or_else(|| error.unwrap_or_else(CompileError::internal))
     }
 
-    fn of_shape(layer: &Layer, config: &Config, shape: Shape) -> Result<Self, CompileError> {
-        let mut chooser =
-            Chooser { cutter: Cutter::new(&shape, config), shape: &shape, config, memo: HashMap::new() };
+    fn of_shape(
+        layer: &Layer,
+        config: &Config,
+        shape: Shape,
+        costs: &mut Costs,
+    ) -> Result<Self, CompileError> {
+        let costs = costs.packs.entry(shape.pack).or_default();
+        let mut chooser = Chooser { cutter: Cutter::new(&shape, config), shape: &shape, config, costs };
         let (tiling, estimate) = chooser.best()?;
         Ok(Self { layer: *layer, config: config.clone(), shape, tiling, estimate })
     }
@@ -117,6 +149,19 @@ impl Plan {
     /// Bytes of inputs, weights, parameters and outputs that the program moves over the bus, about.
     pub fn bytes(&self) -> u64 {
         self.estimate.bytes as u64
+    }
+
+    /// Whether every input that an output needs, every weight, every parameter and every output crosses the bus once.
+    pub fn is_once_only(&self) -> bool {
+        let s = &self.shape;
+        let (row0, row1) = s.input_rows(0, s.out_h);
+        let streamed = |place: Option<Place>| i64::from(place.is_some_and(|p| !p.on_chip()));
+        let elements = s.images * s.out_h * s.out_w * s.cout * s.operand;
+        let once = s.images * (row1 - row0) * s.w * s.pixel() * streamed(Some(s.places.input))
+            + s.filter(s.filters()).weights
+            + s.param_words() * i64::from(self.config.pbuf_stride())
+            + elements * (streamed(s.places.second) + streamed(Some(s.places.output)));
+        self.estimate.bytes == once
     }
 
     /// Estimated cycles.
@@ -210,8 +255,7 @@ struct Chooser<'a> {
     shape: &'a Shape,
     config: &'a Config,
     cutter: Cutter<'a>,
-    /// Cycles of row classes: by number of kernel rows, columns and height.
-    memo: HashMap<(i64, i64, i64, i64), i64>,
+    costs: &'a mut BlockCosts,
 }
 
 impl Chooser<'_> {
@@ -458,6 +502,9 @@ impl Chooser<'_> {
 
     /// Cycles of all blocks of an image and one filter group.
     fn compute(&mut self, t: &Tiling) -> i64 {
+        if let Some(cycles) = self.costs.images.get(&(t.strip, t.band)) {
+            return *cycles;
+        }
         let height = self.shape.out_h;
         // Strips of the same column classes cost the same.
         let mut strips = HashMap::new();
@@ -478,6 +525,7 @@ impl Chooser<'_> {
                 }
             }
         }
+        self.costs.images.insert((t.strip, t.band), cycles);
         cycles
     }
 
@@ -486,7 +534,8 @@ impl Chooser<'_> {
         for (ky, area) in self.cutter.row_classes(block) {
             let cutter = self.cutter;
             cycles += *self
-                .memo
+                .costs
+                .classes
                 .entry((ky.1 - ky.0, area.x0, area.x1, area.height()))
                 .or_insert_with(|| cutter.cut_class(ky, area).iter().map(|c| cutter.cycles(c)).sum());
         }

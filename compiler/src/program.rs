@@ -184,7 +184,7 @@ impl Compiled {
         let mut schedule = Schedule::default();
         let step = |index: usize| {
             let before = schedule.ops.len();
-            self.add(&mut schedule, index, index + 1 == range.end)?;
+            self.add(&mut schedule, index, &self.placement.plans[index], index + 1 == range.end)?;
             let mut traffic = Traffic::default();
             for op in &schedule.ops[before..] {
                 traffic.add(&op.instruction, self.config.bus_bytes().into());
@@ -215,11 +215,9 @@ impl Compiled {
     ) -> Result<Program, CompileError> {
         let mut schedule = Schedule::default();
         for index in range.clone() {
-            self.add(&mut schedule, index, index + 1 == range.end)?;
+            self.add(&mut schedule, index, &self.placement.plans[index], index + 1 == range.end)?;
         }
-        let (mut instructions, _) = order::order(schedule.ops)?;
-        instructions.push(Instruction::End(isa::End {}));
-        self.check(instructions.len())?;
+        let code = self.code(schedule)?;
         let mut data = Vec::new();
         if let Some(values) = values {
             for (id, elements) in values {
@@ -240,12 +238,22 @@ impl Compiled {
             }
         }
         data.retain(|segment| !segment.bytes.is_empty());
-        Ok(Program {
-            base: field(self.base),
-            code: layout::encode(&instructions)?,
-            data,
-            output: (0, field(self.tensors_end)),
-        })
+        Ok(Program { base: field(self.base), code, data, output: (0, field(self.tensors_end)) })
+    }
+
+    /// The code of a single step by another plan, which is all that timing needs. Nothing may be on chip.
+    pub fn step_program(&self, index: usize, plan: &Plan) -> Result<Program, CompileError> {
+        let mut schedule = Schedule::default();
+        self.add(&mut schedule, index, plan, true)?;
+        let code = self.code(schedule)?;
+        Ok(Program { base: field(self.base), code, data: Vec::new(), output: (0, field(self.tensors_end)) })
+    }
+
+    fn code(&self, schedule: Schedule) -> Result<Vec<u8>, CompileError> {
+        let (mut instructions, _) = order::order(schedule.ops)?;
+        instructions.push(Instruction::End(isa::End {}));
+        self.check(instructions.len())?;
+        layout::encode(&instructions)
     }
 
     /// The bytes of a tensor in memory. Parts of a whole are written pixel by pixel.
@@ -260,8 +268,14 @@ impl Compiled {
         pixels.zip(bytes.chunks(t.c as usize)).map(segment).collect()
     }
 
-    fn add(&self, schedule: &mut Schedule, index: usize, last: bool) -> Result<(), CompileError> {
-        let (step, plan) = (&self.lowered.steps[index], &self.placement.plans[index]);
+    fn add(
+        &self,
+        schedule: &mut Schedule,
+        index: usize,
+        plan: &Plan,
+        last: bool,
+    ) -> Result<(), CompileError> {
+        let step = &self.lowered.steps[index];
         let at = |id: TensorId| self.region(id).map_or(0, |r| i64::from(r.address));
         let (weights, params) = self.numbers[index];
         let addresses = Addresses {

@@ -264,10 +264,16 @@ impl Shape {
             shape.image_pitch = shape.h * shape.row_pitch;
             (shape.out_h, shape.out_w, shape.out_row) = (shape.h, 1, out_pixel);
             shape.places.second = places.second.map(Place::tall);
-        } else if shape.kh == 1 && !places.input.on_chip() {
-            // Rows that a stride steps over are never read.
-            shape.row_pitch *= shape.sh;
-            (shape.h, shape.sh) = (shape.out_h, 1);
+        } else if !places.input.on_chip() {
+            // Rows that a stride steps over are never read, and pixels neither if bus words do not hold two of them.
+            if shape.kh == 1 {
+                shape.row_pitch *= shape.sh;
+                (shape.h, shape.sh) = (shape.out_h, 1);
+            }
+            if shape.kw == 1 && shape.pixel() % n(config.bus_bytes()) == 0 {
+                shape.memory_pixel *= shape.sw;
+                (shape.w, shape.sw) = (shape.out_w, 1);
+            }
         }
         shape.rows = spans(shape.out_h, shape.h, shape.kh, shape.sh, shape.dh, shape.pt);
         shape.columns = spans(shape.out_w, shape.w, shape.kw, shape.sw, shape.dw, shape.pl);

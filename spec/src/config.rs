@@ -150,6 +150,40 @@ pub struct Config {
     pub outstanding: u32,
 }
 
+/// The sizes that a buffer may have: `least..=most`, of which whole multiples of `unit` count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid {
+    /// The config's field.
+    pub name: &'static str,
+    /// Bytes of a word, or of a pair of words.
+    pub unit: u32,
+    /// Fewest bytes.
+    pub least: u32,
+    /// Most bytes.
+    pub most: u32,
+}
+
+/// Those of `ibuf`, `wbuf`, `obuf`, `rbuf` and `pbuf`. Units are a pair of bank words, one operand per column, one chunk
+/// of parameters.
+fn grids(cols: u32, lanes: u32, operand: u32) -> [Grid; 5] {
+    let grid = |name, unit: u32, least, words: u32| Grid {
+        name,
+        unit,
+        least,
+        most: MAX_BUFFER.min(words.saturating_mul(unit)),
+    };
+    let pair = 2 * WORD * operand;
+    // Parameters of two groups of channels: one in use, one being loaded.
+    let params = (2 * cols * PARAM_BYTES).max(256);
+    [
+        grid("ibuf", pair, 1 << 10, u32::MAX),
+        grid("wbuf", cols * operand, 1 << 10, MAX_WBUF_WORDS),
+        grid("obuf", pair, 512, u32::MAX),
+        grid("rbuf", pair, 512, u32::MAX),
+        grid("pbuf", lanes * PARAM_BYTES, params, MAX_PBUF_WORDS),
+    ]
+}
+
 fn check(
     field: &str,
     value: impl fmt::Display,
@@ -276,37 +310,28 @@ impl Config {
         )?;
 
         let operand = operand_bits / 8;
-        let bytes = |field: &str, size: Option<Size>, unit: u32, least: u32, words: u32| {
+        let bytes = |Grid { name: field, unit, least, most }: Grid, size: Option<Size>| {
             let size = size.ok_or_else(|| {
                 ConfigError(format!("{field} is missing: set it, e.g. {field} = \"64KiB\""))
             })?;
-            let [least, most] = [least, MAX_BUFFER.min(words.saturating_mul(unit))].map(|b| Size(b.into()));
+            let [least, most] = [least, most].map(|b| Size(b.into()));
             let legal = (least..=most).contains(&size);
             let limit = format!("{least}..={most}");
             check(field, size, legal, &limit, "bring it into the range")?;
             Ok(size.0 as u32 / unit * unit)
         };
-        // Parameters of two groups of channels: one in use, one being loaded.
-        let params = (2 * cols * PARAM_BYTES).max(256);
-        // Sizes are rounded down to whole words (a pair of bank words, one operand per column, one bus or drain
-        // word, one chunk of parameters).
+        let [ibuf, wbuf, obuf, rbuf, pbuf] = grids(cols, lanes, operand);
         Ok(Self {
             name: name.to_owned(),
             rows,
             cols,
             lanes,
             operand_bits,
-            ibuf: bytes("ibuf", spec.ibuf, 2 * WORD * operand, 1 << 10, u32::MAX)?,
-            wbuf: bytes("wbuf", spec.wbuf, cols * operand, 1 << 10, MAX_WBUF_WORDS)?,
-            obuf: bytes("obuf", spec.obuf, 2 * WORD * operand, 512, u32::MAX)?,
-            rbuf: bytes("rbuf", spec.rbuf.or(spec.obuf), 2 * WORD * operand, 512, u32::MAX)?,
-            pbuf: bytes(
-                "pbuf",
-                spec.pbuf.or(Some(Size(8 << 10))),
-                lanes * PARAM_BYTES,
-                params,
-                MAX_PBUF_WORDS,
-            )?,
+            ibuf: bytes(ibuf, spec.ibuf)?,
+            wbuf: bytes(wbuf, spec.wbuf)?,
+            obuf: bytes(obuf, spec.obuf)?,
+            rbuf: bytes(rbuf, spec.rbuf.or(spec.obuf))?,
+            pbuf: bytes(pbuf, spec.pbuf.or(Some(Size(8 << 10))))?,
             bus_bits,
             burst_beats,
             outstanding,
@@ -318,6 +343,26 @@ impl Config {
         check_name(name)?;
         self.name = name.to_owned();
         Ok(self)
+    }
+
+    /// What sizes its buffers may have: `ibuf`, `wbuf`, `obuf`, `rbuf`, `pbuf`.
+    pub fn grids(&self) -> [Grid; 5] {
+        grids(self.cols, self.lanes, self.operand_bytes())
+    }
+
+    /// Bytes of `ibuf`, `wbuf`, `obuf`, `rbuf` and `pbuf`.
+    pub fn buffers(&self) -> [u32; 5] {
+        [self.ibuf, self.wbuf, self.obuf, self.rbuf, self.pbuf]
+    }
+
+    /// The same design point with buffers of other sizes, which must be on their grids.
+    pub fn resized(&self, buffers: [u32; 5]) -> Self {
+        debug_assert!(
+            self.grids().iter().zip(buffers).all(|(g, b)| b % g.unit == 0 && b <= g.most),
+            "{buffers:?}"
+        );
+        let [ibuf, wbuf, obuf, rbuf, pbuf] = buffers;
+        Self { ibuf, wbuf, obuf, rbuf, pbuf, ..self.clone() }
     }
 
     /// MACs per cycle.

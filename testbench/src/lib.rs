@@ -6,6 +6,8 @@ pub mod cases;
 pub mod memory;
 pub mod networks;
 pub mod rtl;
+pub mod touches;
 
 pub use bridge::BuildError;
 pub use rtl::{Rtl, RunError};
+pub use touches::{Audit, Touches};

@@ -1,5 +1,6 @@
 //! The memory at the pins of the RTL: what `spec::memory` says, cycle by cycle.
 
+use crate::touches::Touches;
 use spec::{MemorySpec, Program, memory::Channel};
 use std::collections::VecDeque;
 
@@ -120,6 +121,8 @@ pub struct Memory<'a> {
     response_held: bool,
     /// A beat came that no rule of AXI allows, and which.
     pub violation: Option<String>,
+    /// What was read and written, if that is to be counted.
+    pub touches: Option<Touches>,
 }
 
 impl<'a> Memory<'a> {
@@ -140,6 +143,7 @@ impl<'a> Memory<'a> {
             responses: VecDeque::new(),
             response_held: false,
             violation: None,
+            touches: None,
         }
     }
 
@@ -183,6 +187,9 @@ impl<'a> Memory<'a> {
                 let passes = a.wready == 1 && requests.wvalid == 1;
                 if passes {
                     self.bytes.write(address, wdata, |k| strobe >> k & 1 == 1);
+                    if let Some(touches) = &mut self.touches {
+                        touches.write(address, |k| strobe >> k & 1 == 1);
+                    }
                     burst.faulty |= fault;
                     if (requests.wlast == 1) != last {
                         self.violation.get_or_insert(format!(
@@ -201,6 +208,9 @@ impl<'a> Memory<'a> {
                 }
                 let passes = a.rvalid == 1 && requests.rready == 1;
                 self.read_held = a.rvalid == 1 && !passes;
+                if let (true, Some(touches)) = (passes, &mut self.touches) {
+                    touches.read(address);
+                }
                 passes
             };
             if passes {

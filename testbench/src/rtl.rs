@@ -2,6 +2,7 @@
 
 use crate::bridge::{self, BuildError, Control, Instance, Library};
 use crate::memory::{Answers, Bytes, Memory, Requests};
+use crate::touches::Touches;
 use spec::regs::{COUNTERS_OFFSET, REGISTERS};
 use spec::{Config, Counters, Mark, MemorySpec, Program, Run, Status, memory::MemoryError};
 use std::path::PathBuf;
@@ -67,18 +68,39 @@ impl Rtl {
         Ok(runs.pop().unwrap_or_default())
     }
 
+    /// The same, with the memory's addresses watched.
+    pub fn run_watched(
+        &self,
+        program: &Program,
+        memory: &MemorySpec,
+        limit: u64,
+    ) -> Result<(Run, Touches), RunError> {
+        let mut touches = Some(Touches::new(self.config.bus_bytes()));
+        let run = self.run_one(&mut self.host(memory.stall_seed)?, program, memory, limit, &mut touches)?;
+        Ok((run, touches.unwrap_or_else(|| Touches::new(self.config.bus_bytes()))))
+    }
+
     /// Runs programs one after the other, with a reset before the first only.
     pub fn run_in_turn(
         &self,
         programs: &[(&Program, &MemorySpec)],
         limit: u64,
     ) -> Result<Vec<Run>, RunError> {
-        let seed = programs.first().map_or(1, |(_, memory)| memory.stall_seed as u32 & 0x3fff_ffff | 1);
+        let mut host = self.host(programs.first().map_or(0, |(_, memory)| memory.stall_seed))?;
+        let run = |(program, memory): &(&Program, &MemorySpec)| {
+            self.run_one(&mut host, program, memory, limit, &mut None)
+        };
+        programs.iter().map(run).collect()
+    }
+
+    /// The RTL after a reset, what has no reset filled by the seed.
+    fn host(&self, seed: u64) -> Result<Host<'_>, RunError> {
+        let seed = seed as u32 & 0x3fff_ffff | 1;
         let instance = Instance::new(&self.library, self.config.bus_bytes(), self.trace.as_deref(), seed)
             .map_err(RunError::Build)?;
         let mut host = Host { instance };
         host.reset();
-        programs.iter().map(|(program, memory)| self.run_one(&mut host, program, memory, limit)).collect()
+        Ok(host)
     }
 
     fn run_one(
@@ -87,6 +109,7 @@ impl Rtl {
         program: &Program,
         memory: &MemorySpec,
         limit: u64,
+        touches: &mut Option<Touches>,
     ) -> Result<Run, RunError> {
         let bus = self.config.bus_bytes();
         memory.check(bus).map_err(RunError::Memory)?;
@@ -95,6 +118,7 @@ impl Rtl {
         host.write(offset("interrupt"), 1);
         host.write(offset("control"), 1);
         let mut memory = Memory::new(memory, bus, Bytes::load(program));
+        memory.touches = touches.take();
         let mut wdata = [0; 64];
         let mut rdata = [0; 64];
         let mut strobe = 0;
@@ -127,6 +151,7 @@ impl Rtl {
                 watch(t);
             }
         }
+        *touches = memory.touches;
         if let Some(text) = memory.violation {
             return Err(RunError::Protocol(text));
         }
