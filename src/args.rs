@@ -96,10 +96,13 @@ pub struct LayerArgs {
     layer: Option<String>,
     /// Seed of the layer's random numbers.
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub seed: u64,
     /// An ONNX model: all of it, or with --node and --input a layer.
     #[arg(long, value_name = "FILE")]
     pub model: Option<PathBuf>,
+    /// A table of layers (CSV, one row per operator, NCHW sizes): each layer on its own, and their sum.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["layer", "model", "node", "input"])]
+    pub table: Option<PathBuf>,
     /// A QLinearConv or QGemm node of the model.
     #[arg(long, requires = "model", requires = "input")]
     node: Option<String>,
@@ -130,7 +133,7 @@ impl LayerArgs {
         }
         let Some(text) = &self.layer else {
             return Err(Failure::Input(
-                "no layer is given: use --layer TEXT, or --model FILE with --node NAME and --input FILE"
+                "no layer is given: use --layer TEXT, --table FILE, or --model FILE with --node NAME and --input FILE"
                     .into(),
             ));
         };
@@ -163,10 +166,10 @@ pub struct NetworkArgs {
     /// Steps of the network, counted from 1, as Rust writes ranges: 3..7 is 3 to 6, 3..=7 is 3 to 7. What they read
     /// is in memory, so nothing stays on chip between steps, as with --no-chain.
     #[arg(long, value_name = "A..B", value_parser = Steps::parse)]
-    #[arg(conflicts_with_all = ["layer", "node"])]
+    #[arg(conflicts_with_all = ["layer", "node", "table"])]
     layers: Option<Steps>,
     /// Store every tensor in memory, even what would fit the buffers until it is read.
-    #[arg(long, conflicts_with_all = ["layer", "node"])]
+    #[arg(long, conflicts_with_all = ["layer", "node", "table"])]
     no_chain: bool,
 }
 

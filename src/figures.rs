@@ -27,6 +27,11 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// From counters alone.
+    pub fn of(counters: Counters) -> Self {
+        Self::new(&Run { counters, ..Run::default() })
+    }
+
     /// From the counters of a run.
     pub fn new(run: &Run) -> Self {
         let c = &run.counters;
@@ -63,6 +68,15 @@ pub struct Equal {
 }
 
 impl Equal {
+    /// Both comparisons.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            outputs: self.outputs && other.outputs,
+            cycles: self.cycles && other.cycles,
+            counters: self.counters && other.counters,
+        }
+    }
+
     /// Whether all is equal.
     pub fn all(self) -> bool {
         self.outputs && self.cycles && self.counters
@@ -172,6 +186,12 @@ pub struct Report {
     /// The comparison, if the RTL ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub equal: Option<Equal>,
+    /// The counters of the machine that counts.
+    #[serde(skip)]
+    pub counters: Counters,
+    /// What there was to do.
+    #[serde(skip)]
+    pub work: Work,
     /// What came of it.
     #[serde(flatten)]
     pub figures: Figures,
@@ -201,6 +221,8 @@ impl Report {
             rtl: rtl.map(|(run, _)| Machine::new(run)),
             model: Machine::new(model),
             equal: rtl.map(|(_, equal)| equal),
+            counters: counted,
+            work,
             figures: Figures::new(work, Some(counted.cycles), config, &job.memory),
             seconds,
         }

@@ -4,7 +4,9 @@ use crate::Failure;
 use crate::args::{ConfigArgs, LayerArgs, MemoryArgs, NetworkArgs};
 use crate::figures::{Equal, Report, Seconds};
 use crate::network::NetworkJob;
+use crate::table::TableJob;
 use compiler::Plan;
+use compiler::layer_table::LayerTable;
 use spec::layer::{Layer, LayerData};
 use spec::{Config, MemorySpec, Program, Run};
 use std::time::Instant;
@@ -30,6 +32,14 @@ impl JobArgs {
         let config = self.config.resolve()?;
         let memory = self.memory.resolve(&config)?;
         NetworkJob::new(config, memory, model, &self.network).map(Some)
+    }
+
+    /// Reads the table that is meant, if one is.
+    pub fn table(&self) -> Result<Option<TableJob>, Failure> {
+        let Some(path) = &self.layer.table else { return Ok(None) };
+        let config = self.config.resolve()?;
+        let memory = self.memory.resolve(&config)?;
+        Ok(Some(TableJob { config, memory, table: LayerTable::load(path)? }))
     }
 
     /// Compiles what is meant, for its timing alone.

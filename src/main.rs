@@ -21,6 +21,7 @@ mod network;
 mod quantize;
 mod simulate;
 mod steps;
+mod table;
 mod verify;
 
 use clap::{Parser, Subcommand};

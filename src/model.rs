@@ -21,6 +21,9 @@ pub fn run(args: &Args) -> Outcome {
             input.display()
         )));
     }
+    if let Some(job) = args.job.table()? {
+        return job.predict()?.print(&args.output);
+    }
     match args.job.network()? {
         Some(job) => job.predict()?.print(&args.output),
         None => args.job.timing()?.predict()?.print(&args.output),

@@ -98,7 +98,7 @@ impl NetworkJob {
         let (model, model_seconds) = self.model()?;
         let mut seconds = Seconds { build, run: 0.0, model: model_seconds };
         let cycles = model.counters.cycles;
-        let bar = cycles_bar(cycles * images.indices.len() as u64);
+        let bar = bar(cycles * images.indices.len() as u64, "cycles");
         let before = Arc::new(AtomicU64::new(0));
         let (shown, base) = (bar.clone(), before.clone());
         rtl.watch(move |cycle| shown.set_position(base.load(Ordering::Relaxed) + cycle));
@@ -291,10 +291,9 @@ fn wrong_counter(rtl: &Counters, model: &Counters) -> Option<String> {
     Some(format!("counter {name} is {a} on the RTL, {b} in the model"))
 }
 
-/// A progress bar over cycles.
-pub fn cycles_bar(cycles: u64) -> ProgressBar {
-    ProgressBar::new(cycles).with_style(
-        ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} cycles, {per_sec}, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    )
+/// A progress bar over what `unit` names.
+pub fn bar(count: u64, unit: &str) -> ProgressBar {
+    let template = format!("{{wide_bar}} {{human_pos}}/{{human_len}} {unit}, {{per_sec}}, {{eta}} left");
+    let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(count).with_style(style)
 }

@@ -43,3 +43,16 @@ pub trait Printed: Serialize {
 macro_rules! say {
     ($($argument:tt)*) => { $crate::out::line(format_args!($($argument)*)) };
 }
+
+/// Prints rows under each other, the columns in `left` to the left.
+pub fn print_table<const N: usize>(rows: &[[String; N]], left: &[usize]) {
+    let widths: [usize; N] =
+        std::array::from_fn(|i| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0));
+    for row in rows {
+        let cell = |i: usize| {
+            let (text, width) = (&row[i], widths[i]);
+            if left.contains(&i) { format!("{text:width$}") } else { format!("{text:>width$}") }
+        };
+        say!("{}", (0..N).map(cell).collect::<Vec<_>>().join("  ").trim_end());
+    }
+}

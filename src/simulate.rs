@@ -2,7 +2,7 @@
 
 use crate::args::OutputArgs;
 use crate::job::JobArgs;
-use crate::network::{Images, cycles_bar};
+use crate::network::{Images, bar};
 use crate::out::Printed;
 use crate::{Failure, Outcome};
 use indicatif::ProgressBar;
@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Of a network: images to run, from --index on.
-    #[arg(long, default_value_t = 1, value_name = "IMAGES", conflicts_with_all = ["layer", "node"])]
+    #[arg(long, default_value_t = 1, value_name = "IMAGES", conflicts_with_all = ["layer", "node", "table"])]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
 }
@@ -38,6 +38,12 @@ pub fn rtl(config: &Config, trace: Option<&Path>) -> Result<(Rtl, f64), BuildErr
 }
 
 pub fn run(args: &Args) -> Outcome {
+    if let Some(job) = args.job.table()? {
+        let (rtl, build) = rtl(&job.config, args.trace.as_deref())?;
+        let report = job.compare(&rtl, build, args.job.layer.seed)?;
+        report.print(&args.output)?;
+        return report.verdict();
+    }
     if let Some(job) = args.job.network()? {
         let layer = &args.job.layer;
         let input = layer.input.as_deref().ok_or_else(|| {
@@ -54,7 +60,7 @@ pub fn run(args: &Args) -> Outcome {
     }
     let (job, data) = args.job.numbers()?;
     let (mut rtl, build) = rtl(&job.config, args.trace.as_deref())?;
-    let bar = cycles_bar(job.model()?.0.counters.cycles);
+    let bar = bar(job.model()?.0.counters.cycles, "cycles");
     let shown = bar.clone();
     rtl.watch(move |cycle| shown.set_position(cycle));
     let report = job.compare(&data, &rtl, build)?;

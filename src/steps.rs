@@ -2,7 +2,7 @@
 
 use crate::figures::{Equal, Figures, Machine, Seconds, Work, moved_bytes};
 use crate::network::NetworkJob;
-use crate::out::Printed;
+use crate::out::{Printed, print_table};
 use crate::{Failure, Outcome};
 use compiler::network::TensorId;
 use compiler::npy::{Tensor, Values};
@@ -184,16 +184,12 @@ impl NetworkReport {
                 second: None,
                 output: None,
                 instructions,
-                rtl: counters[0].map(machine),
-                model: counters[1].map(machine),
+                rtl: counters[0].map(Machine::of),
+                model: counters[1].map(Machine::of),
                 figures: figures(job, work, counters[0].or(counters[1])),
             }
         };
-        let equal = images.iter().map(|i| i.equal).reduce(|a, b| Equal {
-            outputs: a.outputs && b.outputs,
-            cycles: a.cycles && b.cycles,
-            counters: a.counters && b.counters,
-        });
+        let equal = images.iter().map(|i| i.equal).reduce(Equal::and);
         let cycles: u64 = images.iter().map(|i| i.cycles).sum();
         let outputs = images.first().map(|i| i.outputs.clone()).unwrap_or_default();
         let network = job.network();
@@ -380,10 +376,6 @@ impl Printed for NetworkReport {
     }
 }
 
-fn machine(counters: Counters) -> Machine {
-    Machine::new(&Run { counters, ..Run::default() })
-}
-
 fn figures(job: &NetworkJob, mut work: Work, counters: Option<Counters>) -> Figures {
     if let Some(counters) = counters {
         work.moved_bytes = moved_bytes(&counters);
@@ -416,8 +408,8 @@ fn line(job: &NetworkJob, index: usize, by_step: &[Option<Vec<Counters>>; 2]) ->
         second: step.second.map(place),
         output: Some(place(step.output)),
         instructions: job.traffic[at].instructions,
-        rtl: counters[0].map(machine),
-        model: counters[1].map(machine),
+        rtl: counters[0].map(Machine::of),
+        model: counters[1].map(Machine::of),
         figures: figures(job, job.work(index), counters[0].or(counters[1])),
     }
 }
@@ -451,17 +443,4 @@ fn row(line: &Line) -> [String; 14] {
         line.output.unwrap_or_default().to_owned(),
         line.strategy.to_owned(),
     ]
-}
-
-/// Prints rows under each other, the columns in `left` to the left.
-fn print_table<const N: usize>(rows: &[[String; N]], left: &[usize]) {
-    let widths: [usize; N] =
-        std::array::from_fn(|i| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0));
-    for row in rows {
-        let cell = |i: usize| {
-            let (text, width) = (&row[i], widths[i]);
-            if left.contains(&i) { format!("{text:width$}") } else { format!("{text:>width$}") }
-        };
-        say!("{}", (0..N).map(cell).collect::<Vec<_>>().join("  ").trim_end());
-    }
 }
