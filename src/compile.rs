@@ -88,7 +88,7 @@ fn program(job: &NetworkJob) -> Result<String, Failure> {
 
 /// Memory before a run, from address 0 to the end of the program.
 fn image(job: &NetworkJob) -> Result<Vec<u8>, Failure> {
-    let program = job.compiled.program(job.steps.clone(), Some(&[]))?;
+    let program = job.compiled.program(job.steps.range.clone(), Some(&[]))?;
     let mut image = vec![0; program.base as usize + program.code.len()];
     let code = (program.base, &program.code);
     for (address, bytes) in program.data.iter().map(|s| (s.address, &s.bytes)).chain([code]) {
@@ -99,10 +99,10 @@ fn image(job: &NetworkJob) -> Result<Vec<u8>, Failure> {
 
 fn summarise(job: &NetworkJob) {
     let (compiled, network) = (&job.compiled, job.network());
-    let steps = &compiled.lowered.steps[job.steps.clone()];
+    let steps = &compiled.lowered.steps[job.steps.range.clone()];
     let on_chip = steps.iter().filter(|s| compiled.chip(s.output).is_some()).count();
-    let cycles: u64 = compiled.plans()[job.steps.clone()].iter().map(|p| p.cycles()).sum();
-    let sum = |of: &dyn Fn(&compiler::program::Traffic) -> u64| job.traffic.iter().map(of).sum::<u64>();
+    let cycles: u64 = compiled.plans()[job.steps.range.clone()].iter().map(|p| p.cycles()).sum();
+    let sum = |of: &dyn Fn(&compiler::program::Traffic) -> u64| job.steps.traffic.iter().map(of).sum::<u64>();
     say!("{} on {}", network.name, job.config.name);
     say!("  {} steps for {} nodes; {on_chip} outputs stay on chip", steps.len(), nodes(job));
     say!("  {} instructions, {} bytes at {:#x}", job.code.len(), job.code.code.len(), job.code.base);
@@ -136,5 +136,5 @@ fn summarise(job: &NetworkJob) {
 }
 
 fn nodes(job: &NetworkJob) -> usize {
-    job.compiled.lowered.steps[job.steps.clone()].iter().map(|s| s.nodes.len()).sum()
+    job.compiled.lowered.steps[job.steps.range.clone()].iter().map(|s| s.nodes.len()).sum()
 }

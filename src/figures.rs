@@ -3,8 +3,9 @@
 use crate::job::Job;
 use crate::out::Printed;
 use crate::{Failure, Outcome};
+use metrics::{Figures, Work};
 use serde::Serialize;
-use spec::{Config, Counters, MemorySpec, Run, Status};
+use spec::{Config, Counters, Run, Status};
 use std::collections::BTreeMap;
 
 /// What one machine did.
@@ -83,77 +84,6 @@ impl Equal {
     }
 }
 
-/// What there is to do: in a layer, a step of a network, or several.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Work {
-    /// MACs, products with zero padding excluded.
-    pub useful_macs: u64,
-    /// MACs, products with zero padding included.
-    pub padded_macs: u64,
-    /// Bytes of inputs, weights, biases, scales and outputs.
-    pub once_only_bytes: u64,
-    /// Those of them that do not stay on chip.
-    pub off_chip_bytes: u64,
-    /// Bus bytes, program excluded.
-    pub moved_bytes: u64,
-}
-
-impl std::ops::AddAssign for Work {
-    fn add_assign(&mut self, other: Self) {
-        self.useful_macs += other.useful_macs;
-        self.padded_macs += other.padded_macs;
-        self.once_only_bytes += other.once_only_bytes;
-        self.off_chip_bytes += other.off_chip_bytes;
-        self.moved_bytes += other.moved_bytes;
-    }
-}
-
-/// How well it was done. Ratios to nothing are no numbers: null in JSON.
-#[derive(Serialize, Clone, Copy, Debug)]
-pub struct Figures {
-    /// MACs, products with zero padding excluded.
-    pub useful_macs: u64,
-    /// MACs, products with zero padding included.
-    pub padded_macs: u64,
-    /// Useful MACs / (peak × cycles).
-    pub efficiency: f64,
-    /// Cycles of the roofline's bound / cycles.
-    pub roofline_efficiency: f64,
-    /// The bound: max(useful MACs / peak, once-only bytes of what is not on chip / memory bytes per cycle).
-    pub roofline_cycles: f64,
-    /// Bytes of inputs, weights, biases, scales and outputs, as if each step were a layer on its own.
-    pub once_only_bytes: u64,
-    /// Bus bytes, program excluded / once-only bytes.
-    pub traffic_ratio: f64,
-    /// Bus bytes, program excluded / (memory bytes per cycle × cycles).
-    pub bus_utilisation: f64,
-}
-
-impl Figures {
-    /// Of work that took so many cycles.
-    pub fn new(work: Work, cycles: Option<u64>, config: &Config, memory: &MemorySpec) -> Self {
-        let cycles = cycles.map_or(f64::NAN, |c| c as f64);
-        let bytes_per_cycle = f64::from(memory.bytes_per_cycle.unwrap_or(config.bus_bytes()));
-        let compute = work.useful_macs as f64 / config.peak() as f64;
-        let roofline_cycles = compute.max(work.off_chip_bytes as f64 / bytes_per_cycle);
-        Self {
-            useful_macs: work.useful_macs,
-            padded_macs: work.padded_macs,
-            efficiency: compute / cycles,
-            roofline_efficiency: roofline_cycles / cycles,
-            roofline_cycles,
-            once_only_bytes: work.once_only_bytes,
-            traffic_ratio: work.moved_bytes as f64 / work.once_only_bytes as f64,
-            bus_utilisation: work.moved_bytes as f64 / (bytes_per_cycle * cycles),
-        }
-    }
-}
-
-/// Bus bytes, program excluded.
-pub fn moved_bytes(counters: &Counters) -> u64 {
-    counters.bytes_read() - counters.read_program + counters.written
-}
-
 /// Wall-clock seconds.
 #[derive(Serialize, Clone, Copy, Debug, Default)]
 pub struct Seconds {
@@ -204,14 +134,7 @@ impl Report {
     pub fn new(job: &Job, model: &Run, rtl: Option<(&Run, Equal)>, seconds: Seconds) -> Self {
         let Job { config, layer, .. } = job;
         let counted = rtl.map_or(model, |(run, _)| run).counters;
-        let once_only_bytes = compiler::once_only_bytes(layer, config);
-        let work = Work {
-            useful_macs: layer.useful_macs(),
-            padded_macs: layer.padded_macs(),
-            once_only_bytes,
-            off_chip_bytes: once_only_bytes,
-            moved_bytes: moved_bytes(&counted),
-        };
+        let work = Work::of_layer(layer, config, &counted);
         Self {
             config: config.clone(),
             config_hash: config.hash(),

@@ -16,11 +16,13 @@ mod figures;
 mod fuzz;
 mod generate;
 mod job;
+mod merge;
 mod model;
 mod network;
 mod quantize;
 mod simulate;
 mod steps;
+mod sweep;
 mod table;
 mod verify;
 
@@ -49,6 +51,10 @@ enum Verb {
     Verify(verify::Args),
     /// Quantise a float network to 8 bits.
     Quantize(quantize::Args),
+    /// Run every combination of values of a config's and a memory's fields on networks.
+    Sweep(sweep::Args),
+    /// Put shards of a sweep together.
+    Merge(merge::Args),
     /// Print a program as assembly.
     Disasm(disasm::Args),
     /// Translate assembly to a program.
@@ -88,6 +94,8 @@ fn main() -> ExitCode {
         Verb::Compile(args) => compile::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Quantize(args) => quantize::run(&args),
+        Verb::Sweep(args) => sweep::run(&args),
+        Verb::Merge(args) => merge::run(&args),
         Verb::Disasm(args) => disasm::run(&args),
         Verb::Asm(args) => asm::run(&args),
         Verb::Config(args) => config::run(&args),

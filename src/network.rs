@@ -2,13 +2,13 @@
 
 use crate::Failure;
 use crate::args::NetworkArgs;
-use crate::figures::{Equal, Seconds, Work};
+use crate::figures::{Equal, Seconds};
 use crate::steps::{Image, NetworkReport};
-use compiler::network::{Network, OpKind, TensorId};
+use compiler::network::{Network, TensorId};
 use compiler::npy::{self, Tensor};
-use compiler::program::{Compiled, Traffic, compile};
+use compiler::program::{Compiled, compile};
 use indicatif::{ProgressBar, ProgressStyle};
-use spec::isa::INSTRUCTION_BYTES;
+use metrics::Steps;
 use spec::{Config, Counters, MemorySpec, Program, Run, Status};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -25,11 +25,9 @@ pub struct NetworkJob {
     pub model: PathBuf,
     pub chain: bool,
     pub compiled: Compiled,
-    pub steps: Range<usize>,
+    pub steps: Steps,
     /// The code of the steps, which is all that timing needs.
     pub code: Program,
-    /// By step of the range.
-    pub traffic: Vec<Traffic>,
 }
 
 /// Images of an array.
@@ -63,9 +61,9 @@ impl NetworkJob {
         let compiled = compile(&network, &config, args.chain())?;
         let steps = args.steps(compiled.lowered.steps.len())?;
         let code = compiled.program(steps.clone(), None)?;
-        let traffic = compiled.traffic(steps.clone())?;
+        let steps = Steps::new(&compiled, steps)?;
         let model = model.to_owned();
-        Ok(Self { config, memory, model, chain: args.chain(), compiled, steps, code, traffic })
+        Ok(Self { config, memory, model, chain: args.chain(), compiled, steps, code })
     }
 
     /// The network as the steps see it.
@@ -130,17 +128,17 @@ impl NetworkJob {
     fn program(&self, values: &Values) -> Result<Program, Failure> {
         let given: Vec<(TensorId, &[i32])> =
             self.given().into_iter().filter_map(|id| Some((id, values[id].as_deref()?))).collect();
-        Ok(self.compiled.program(self.steps.clone(), Some(&given))?)
+        Ok(self.compiled.program(self.steps.range.clone(), Some(&given))?)
     }
 
     /// Tensors that are there before the steps: of those that earlier steps compute, only what is read.
     fn given(&self) -> Vec<TensorId> {
         let lowered = &self.compiled.lowered;
-        let steps = &lowered.steps[self.steps.clone()];
+        let steps = &lowered.steps[self.steps.range.clone()];
         let whole = |id: TensorId| lowered.parts[id].whole;
         let read: BTreeSet<TensorId> =
             steps.iter().flat_map(|s| [Some(s.input), s.second]).flatten().map(whole).collect();
-        let earlier = lowered.steps[..self.steps.start].iter().map(|s| s.output);
+        let earlier = lowered.steps[..self.steps.range.start].iter().map(|s| s.output);
         let all = lowered.network.inputs.iter().copied().chain(earlier);
         all.filter(|&id| read.contains(&whole(id))).collect()
     }
@@ -159,7 +157,7 @@ impl NetworkJob {
             cycles: rtl.counters.cycles == model.counters.cycles,
             counters: counters.is_none() && marks.is_none() && rtl.status == model.status,
         };
-        let last = self.steps.end == self.compiled.lowered.steps.len();
+        let last = self.steps.range.end == self.compiled.lowered.steps.len();
         let outputs =
             if last { self.network().host_outputs(&self.elements(memory, values))? } else { Vec::new() };
         let difference = wrong.or(marks).or(counters);
@@ -181,7 +179,7 @@ impl NetworkJob {
     /// The first element in memory that is not that of the reference, in the order of the steps.
     fn wrong_element(&self, values: &Values, memory: &[u8]) -> Option<String> {
         let (lowered, network) = (&self.compiled.lowered, self.network());
-        let computed = self.steps.clone().map(|i| (Some(i), lowered.steps[i].output));
+        let computed = self.steps.range.clone().map(|i| (Some(i), lowered.steps[i].output));
         let given = self.given().into_iter().map(|id| (None, id));
         for (step, id) in computed.chain(given) {
             let (Some(want), Some(_)) = (&values[id], self.compiled.region(id)) else { continue };
@@ -207,66 +205,6 @@ impl NetworkJob {
             }
         }
         None
-    }
-
-    /// What a step is, in a word.
-    pub fn kind(&self, index: usize) -> &'static str {
-        let lowered = &self.compiled.lowered;
-        let step = &lowered.steps[index];
-        match step.nodes.first().map(|&n| &lowered.network.nodes[n].kind) {
-            Some(OpKind::Conv { layer, .. }) if (layer.h, layer.w) == (1, 1) => "fc",
-            Some(OpKind::Conv { .. }) => "conv",
-            Some(OpKind::Depthwise { .. }) if step.is_convolution() => "depthwise",
-            Some(OpKind::Depthwise { .. }) => "scale",
-            Some(OpKind::MaxPool { .. }) => "max pool",
-            Some(OpKind::AveragePool { .. } | OpKind::GlobalAveragePool { .. }) => "average pool",
-            Some(OpKind::Add { .. }) => "add",
-            Some(OpKind::Mul { .. }) => "mul",
-            Some(OpKind::Table(_)) => "table",
-            Some(OpKind::Channels(_)) => "channels",
-            _ => "copy",
-        }
-    }
-
-    /// What there is to do in a step. Only weights make MACs.
-    pub fn work(&self, index: usize) -> Work {
-        let lowered = &self.compiled.lowered;
-        let (step, traffic) = (&lowered.steps[index], self.traffic[index - self.steps.start]);
-        let macs = matches!(self.kind(index), "conv" | "depthwise" | "fc" | "scale");
-        let once_only_bytes = self.compiled.once_only_bytes(index);
-        let ids = [Some(step.input), step.second, Some(step.output)];
-        let on_chip = ids.into_iter().flatten().filter(|&id| self.compiled.chip(id).is_some());
-        let on_chip: usize = on_chip.map(|id| lowered.network.tensors[id].len()).sum();
-        Work {
-            useful_macs: if macs { step.layer.useful_macs() } else { 0 },
-            padded_macs: if macs { step.layer.padded_macs() } else { 0 },
-            once_only_bytes,
-            off_chip_bytes: once_only_bytes.saturating_sub(on_chip as u64),
-            moved_bytes: traffic.input + traffic.weight + traffic.param + traffic.output,
-        }
-    }
-
-    /// Counters of each step, from its mark to the next one's; what is before the first mark belongs to the first step.
-    /// The bytes are those of the step's own instructions, which run ahead of it. None if a mark is missing.
-    pub fn by_step(&self, run: &Run) -> Option<Vec<Counters>> {
-        let at = |index: usize| run.marks.iter().find(|m| m.layer as usize == index + 1).map(|m| m.counters);
-        let mut before = Counters::default().values();
-        let step = |index: usize| {
-            let after = if index + 1 < self.steps.end { at(index + 1)? } else { run.counters };
-            let after = after.values();
-            let values: Vec<u64> = after.iter().zip(&before).map(|(a, b)| a.saturating_sub(*b)).collect();
-            before = after;
-            let t = self.traffic[index - self.steps.start];
-            Some(Counters {
-                read_program: t.instructions * INSTRUCTION_BYTES as u64,
-                read_input: t.input,
-                read_weight: t.weight,
-                read_param: t.param,
-                written: t.output,
-                ..Counters::from_values(&values)
-            })
-        };
-        self.steps.clone().map(step).collect()
     }
 }
 

@@ -1,11 +1,12 @@
 //! What a run of a network reports, step by step and in sum: JSON, CSV or text.
 
-use crate::figures::{Equal, Figures, Machine, Seconds, Work, moved_bytes};
+use crate::figures::{Equal, Machine, Seconds};
 use crate::network::NetworkJob;
 use crate::out::{Printed, print_table};
 use crate::{Failure, Outcome};
 use compiler::network::TensorId;
 use compiler::npy::{Tensor, Values};
+use metrics::{Figures, Work, moved_bytes};
 use serde::Serialize;
 use spec::{Config, Counters, Run};
 
@@ -160,8 +161,8 @@ impl NetworkReport {
         seconds: Seconds,
     ) -> Self {
         let machines = [rtl, Some(model)];
-        let by_step = machines.map(|run| run.and_then(|run| job.by_step(run)));
-        let steps: Vec<Line> = job.steps.clone().map(|i| line(job, i, &by_step)).collect();
+        let by_step = machines.map(|run| run.and_then(|run| job.steps.by_step(run)));
+        let steps: Vec<Line> = job.steps.range.clone().map(|i| line(job, i, &by_step)).collect();
         let sum = |name: &'static str, counts: &dyn Fn(&str) -> bool| {
             let chosen: Vec<usize> = (0..steps.len()).filter(|&i| counts(steps[i].kind)).collect();
             let all = chosen.len() == steps.len();
@@ -171,7 +172,7 @@ impl NetworkReport {
                 _ => None,
             });
             let mut work = Work::default();
-            chosen.iter().for_each(|&i| work += job.work(job.steps.start + i));
+            chosen.iter().for_each(|&i| work += job.steps.work(&job.compiled, job.steps.range.start + i));
             let instructions = chosen.iter().map(|&i| steps[i].instructions).sum();
             Line {
                 step: None,
@@ -394,23 +395,23 @@ fn sum_counters<'a>(all: impl Iterator<Item = &'a Counters>) -> Counters {
 fn line(job: &NetworkJob, index: usize, by_step: &[Option<Vec<Counters>>; 2]) -> Line {
     let lowered = &job.compiled.lowered;
     let step = &lowered.steps[index];
-    let at = index - job.steps.start;
+    let at = index - job.steps.range.start;
     let place = |id: TensorId| if job.compiled.chip(id).is_some() { "chip" } else { "memory" };
     let counters = [0, 1].map(|m| by_step[m].as_ref().map(|all: &Vec<Counters>| all[at]));
     Line {
         step: Some(index + 1),
         name: lowered.name(step).to_owned(),
         nodes: step.nodes.iter().map(|&n| lowered.network.nodes[n].name.clone()).collect(),
-        kind: job.kind(index),
+        kind: job.steps.kind(&job.compiled, index),
         layer: step.layer.to_string(),
         strategy: job.compiled.plans()[index].strategy(),
         input: Some(place(step.input)),
         second: step.second.map(place),
         output: Some(place(step.output)),
-        instructions: job.traffic[at].instructions,
+        instructions: job.steps.traffic[at].instructions,
         rtl: counters[0].map(Machine::of),
         model: counters[1].map(Machine::of),
-        figures: figures(job, job.work(index), counters[0].or(counters[1])),
+        figures: figures(job, job.steps.work(&job.compiled, index), counters[0].or(counters[1])),
     }
 }
 

@@ -1,10 +1,11 @@
 //! A network as a table of layers, each of which runs on its own, from a cold start.
 
-use crate::figures::{Equal, Figures, Machine, Report, Seconds, Work};
+use crate::figures::{Equal, Machine, Report, Seconds};
 use crate::job::Job;
 use crate::out::{Printed, print_table};
 use crate::{Failure, Outcome};
 use compiler::layer_table::LayerTable;
+use metrics::{Figures, Work};
 use serde::Serialize;
 use spec::layer::{Layer, LayerData};
 use spec::{Config, Counters, MemorySpec};
@@ -96,10 +97,9 @@ impl TableJob {
             let report = &reports[&row.layer];
             let machine = report.rtl.clone().unwrap_or_else(|| report.model.clone());
             bound += f64::from(row.count) * report.figures.roofline_cycles;
-            for _ in 0..row.count {
-                sum.0.iter_mut().zip(report.counters.values()).for_each(|(sum, value)| *sum += value);
-                sum.1 += report.work;
-            }
+            let count = u64::from(row.count);
+            sum.0.iter_mut().zip(report.counters.values()).for_each(|(sum, value)| *sum += count * value);
+            sum.1 += report.work.times(count);
             Line {
                 name: row.name.clone(),
                 count: row.count,
@@ -126,11 +126,7 @@ impl TableJob {
             layer: format!("{} rows", layers.len()),
             strategy: String::new(),
             machine: Machine::of(counters),
-            figures: Figures {
-                roofline_cycles: bound,
-                roofline_efficiency: bound / counters.cycles as f64,
-                ..Figures::new(sum.1, Some(counters.cycles), &self.config, &self.memory)
-            },
+            figures: Figures::bounded(sum.1, bound, Some(counters.cycles), &self.config, &self.memory),
         };
         TableReport {
             config: self.config.clone(),

@@ -28,6 +28,7 @@ use spec::{Config, Program};
 
 pub use layout::unpack_output;
 pub use plan::Plan;
+use plan::Costs;
 use shape::{Kernel, Places};
 
 /// Operands of the longest segment that one instruction can read.
@@ -57,7 +58,13 @@ impl std::error::Error for CompileError {}
 
 /// Chooses how to run `layer` on `config`.
 pub fn plan(layer: &Layer, config: &Config) -> Result<Plan, CompileError> {
-    Plan::new(layer, config, kernel(layer, config), Places::alone(layer, config))
+    plan_with_costs(layer, config, &mut Costs::default())
+}
+
+/// The same, with the costs of earlier calls for the same layer on configs that differ in the sizes of buffers only.
+pub fn plan_with_costs(layer: &Layer, config: &Config, costs: &mut Costs) -> Result<Plan, CompileError> {
+    let places = Places::alone(layer, config);
+    Ok(Plan::with_costs(layer, config, kernel(layer, config), places, costs)?.trimmed())
 }
 
 /// How a layer on its own is computed: depthwise convolutions by channel, if their windows all see the map.

@@ -23,6 +23,8 @@ const RUN_CYCLES: i64 = 6;
 pub const SLICE_WORDS: i64 = 256;
 /// Slices in the weight buffer at a time, where a whole reduction does not fit.
 pub const SLICES: i64 = 4;
+/// Blocks whose inputs, weights or outputs a layer on its own has in the buffers at a time, at most.
+const AHEAD: i64 = 4;
 
 /// How the work is divided: for each chunk of filter groups, for each image, for each strip of columns, for each
 /// band of rows, for each filter group of the chunk: one job.
@@ -144,6 +146,27 @@ impl Plan {
         let mut chooser = Chooser { cutter: Cutter::new(&shape, config), shape: &shape, config, costs };
         let (tiling, estimate) = chooser.best()?;
         Ok(Self { layer: *layer, config: config.clone(), shape, tiling, estimate })
+    }
+
+    /// The same without what a layer on its own has no use for: room for more of its inputs, weights and outputs ahead than
+    /// a few blocks want. So the plans for larger and larger buffers become one.
+    pub fn trimmed(mut self) -> Self {
+        let (s, t) = (&mut self.shape, &mut self.tiling);
+        if !t.resident {
+            let unit = i64::from(WORD) * s.operand;
+            let rows = (AHEAD * t.band - 1) * s.sh + (s.kh - 1) * s.dh + 1;
+            let rows = round_up(rows.max(least_ring(s, &self.config, t.row_pitch)), period(t.row_pitch, unit));
+            t.ring_rows = t.ring_rows.min(rows);
+        }
+        if !t.sliced {
+            t.slots = t.slots.min(if t.chunk <= t.slots { 2 * t.chunk } else { AHEAD });
+        }
+        let regions = if t.joint { AHEAD } else { AHEAD.max(t.chunk) };
+        let wanted = regions * t.band * t.strip * out_pitch(s, &self.config, t.chunk, t.joint);
+        if let Place::Memory { room, .. } = &mut s.places.output {
+            *room = wanted.min(*room);
+        }
+        self
     }
 
     /// Bytes of inputs, weights, parameters and outputs that the program moves over the bus, about.
@@ -351,9 +374,7 @@ impl Chooser<'_> {
         let capacity = self.input_room() / row_pitch;
         let all_rows = s.images * s.h;
         let reach = (s.kh - 1) * s.dh + 1;
-        // By channel, the columns beyond the map that a tile looks at have addresses, which wrap at most once.
-        let columns = (i64::from(self.config.rows) - 1) * s.sw + (s.kw - 1) * s.dw + 1;
-        let least = if s.dense() { 0 } else { reach - 1 + div_ceil(columns * s.buffer_pixel, row_pitch) };
+        let least = least_ring(s, self.config, row_pitch);
         let resident = strip == s.out_w && capacity >= all_rows.max(least);
         let ring_rows = if resident { all_rows.max(least) } else { self.aligned_ring(capacity, row_pitch) };
         if ring_rows < least {
@@ -425,8 +446,7 @@ impl Chooser<'_> {
 
     /// A number of ring rows at which a wrap keeps the alignment of rows.
     fn aligned_ring(&self, capacity: i64, row_pitch: i64) -> i64 {
-        let unit = i64::from(WORD) * self.shape.operand;
-        let period = (1..=unit).find(|n| n * row_pitch % unit == 0).unwrap_or(1);
+        let period = period(row_pitch, i64::from(WORD) * self.shape.operand);
         if capacity > 4 * period { capacity - capacity % period } else { capacity }
     }
 
@@ -541,6 +561,18 @@ impl Chooser<'_> {
         }
         cycles
     }
+}
+
+/// Fewest rows of a ring. By channel, the columns beyond the map that a tile looks at have addresses, which wrap at most
+/// once.
+fn least_ring(s: &Shape, config: &Config, row_pitch: i64) -> i64 {
+    let columns = (i64::from(config.rows) - 1) * s.sw + (s.kw - 1) * s.dw + 1;
+    if s.dense() { 0 } else { (s.kh - 1) * s.dh + div_ceil(columns * s.buffer_pixel, row_pitch) }
+}
+
+/// The fewest rows that are a multiple of `unit` bytes together.
+fn period(row_pitch: i64, unit: i64) -> i64 {
+    (1..=unit).find(|n| n * row_pitch % unit == 0).unwrap_or(1)
 }
 
 /// Bytes of an output pixel in the output buffer: the channels of a chunk of filter groups, or of one group, in

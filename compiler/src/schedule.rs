@@ -150,6 +150,46 @@ struct Scheduler<'a> {
     jobs: i64,
 }
 
+/// What of a plan the operations of a layer on its own depend on, apart from the layer and the config without the sizes of its
+/// buffers: equal numbers mean the same program.
+pub fn fingerprint(plan: &Plan) -> Vec<i64> {
+    let (s, t, config) = (&plan.shape, &plan.tiling, &plan.config);
+    let flags = [t.joint, t.sliced, t.resident].map(i64::from);
+    let mut numbers = vec![s.pack, t.strip, t.band, t.chunk, t.row_pitch, t.lead, t.ring_rows];
+    numbers.extend(flags);
+    // Overlapping slots end where the buffer does.
+    numbers.push(match t.slots {
+        _ if t.sliced => -slice_words(config),
+        1 if s.filters() > 1 => -t.weight_words,
+        slots => slots.min(s.filters()),
+    });
+    let words = i64::from(config.pbuf_words()).min(MAX_COUNT);
+    numbers.push(if s.param_words() <= words { -1 } else { words / i64::from(config.chunks()) });
+    // The outputs that do not fit behind those before them.
+    if let Place::Memory { room, .. } = s.places.output {
+        let pitch = out_pitch(s, config, t.chunk, t.joint);
+        let (mut end, mut number) = (0, 0);
+        for first in (0..s.filters()).step_by(t.chunk as usize) {
+            let regions = if t.joint { 1 } else { t.chunk.min(s.filters() - first) };
+            let strips = (0..s.images).flat_map(|_| (0..s.out_w).step_by(t.strip as usize));
+            for width in strips.map(|x0| t.strip.min(s.out_w - x0)) {
+                for y0 in (0..s.out_h).step_by(t.band as usize) {
+                    let bytes = width * t.band.min(s.out_h - y0) * pitch;
+                    for _ in 0..regions {
+                        if end + bytes > room {
+                            end = 0;
+                            numbers.push(number);
+                        }
+                        end += bytes;
+                        number += 1;
+                    }
+                }
+            }
+        }
+    }
+    numbers
+}
+
 /// All operations of a plan.
 pub fn schedule(plan: &Plan, addresses: Addresses, setup: Setup) -> Result<Vec<Op>, CompileError> {
     let mut schedule = Schedule::default();
@@ -428,7 +468,7 @@ impl Scheduler<'_> {
 
     /// The first tile of a chain, its weights slice by slice.
     fn first_tile(&mut self, job: &Job<'_>, chain: &Chain, head: &[Area]) -> Result<(), CompileError> {
-        let limit = if self.tiling.sliced { self.slice_words() } else { SLICE_WORDS };
+        let limit = if self.tiling.sliced { slice_words(&self.plan.config) } else { SLICE_WORDS };
         let slices = self.slices(chain, limit.min(MAX_SEGMENT));
         for (i, slice) in slices.iter().enumerate() {
             if i == 0 {
@@ -445,10 +485,6 @@ impl Scheduler<'_> {
             self.rects(job, chain, slice, place, head, end)?;
         }
         Ok(())
-    }
-
-    fn slice_words(&self) -> i64 {
-        (i64::from(self.plan.config.wbuf_words()) / SLICES).clamp(1, 4 * SLICE_WORDS)
     }
 
     /// Operands of a whole segment of a chain.
@@ -703,7 +739,7 @@ impl Scheduler<'_> {
             return Ok(Weights { word: 0, first: 0 });
         }
         if self.tiling.sliced {
-            let size = self.slice_words();
+            let size = slice_words(&self.plan.config);
             let word = self.slice % SLICES * size;
             self.slice += 1;
             self.load_taps(&job.filter, (from, to), word)?;
@@ -1070,6 +1106,11 @@ impl Scheduler<'_> {
         }
         Ok(())
     }
+}
+
+/// Words of a slice, where a whole reduction does not fit the weight buffer.
+fn slice_words(config: &spec::Config) -> i64 {
+    (i64::from(config.wbuf_words()) / SLICES).clamp(1, 4 * SLICE_WORDS)
 }
 
 /// The first `n` pixels of a chain of rectangles, and the others.
