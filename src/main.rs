@@ -18,7 +18,9 @@ mod generate;
 mod job;
 mod model;
 mod network;
+mod plot;
 mod quantize;
+mod report;
 mod simulate;
 mod steps;
 mod verify;
@@ -48,6 +50,10 @@ enum Verb {
     Verify(verify::Args),
     /// Quantise a float network to 8 bits.
     Quantize(quantize::Args),
+    /// Show what a sweep measured, on a page for a browser.
+    Report(report::Args),
+    /// Draw what a sweep measured, as SVG and PNG.
+    Plot(plot::Args),
     /// Print a program as assembly.
     Disasm(disasm::Args),
     /// Translate assembly to a program.
@@ -87,6 +93,8 @@ fn main() -> ExitCode {
         Verb::Compile(args) => compile::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Quantize(args) => quantize::run(&args),
+        Verb::Report(args) => report::run(&args),
+        Verb::Plot(args) => plot::run(&args),
         Verb::Disasm(args) => disasm::run(&args),
         Verb::Asm(args) => asm::run(&args),
         Verb::Config(args) => config::run(&args),

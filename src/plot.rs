@@ -1,0 +1,132 @@
+//! `koch plot`.
+
+use crate::args::{SweepArgs, write_file};
+use crate::{Failure, Outcome};
+use ::report::{Chart, Figure, LARGEST, SMALLEST, png, svg};
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    sweep: SweepArgs,
+    /// Which chart; all of them if not given, and if they go to a directory.
+    #[arg(long, value_enum, value_name = "NAME")]
+    chart: Option<Name>,
+    /// A .svg or .png file for one chart of one network, or a directory for both of each.
+    #[arg(short, long, value_name = "FILE|DIR")]
+    output: PathBuf,
+    /// Width of a picture.
+    #[arg(long, default_value_t = 1000, value_name = "PIXELS", value_parser = size())]
+    width: u32,
+    /// Height of a picture; what suits the chart if not given.
+    #[arg(long, value_name = "PIXELS", value_parser = size())]
+    height: Option<u32>,
+    /// Pixels of a PNG to one of width and height.
+    #[arg(long, default_value_t = 2, value_name = "FACTOR", value_parser = clap::value_parser!(u32).range(1..=8))]
+    scale: u32,
+}
+
+fn size() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(i64::from(SMALLEST)..=i64::from(LARGEST))
+}
+
+/// A chart on the command line.
+#[derive(Clone, Copy)]
+struct Name(Chart);
+
+impl ValueEnum for Name {
+    fn value_variants<'a>() -> &'a [Self] {
+        const ALL: [Name; Chart::ALL.len()] = {
+            let mut all = [Name(Chart::ALL[0]); Chart::ALL.len()];
+            let mut i = 0;
+            while i < all.len() {
+                all[i] = Name(Chart::ALL[i]);
+                i += 1;
+            }
+            all
+        };
+        &ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()))
+    }
+}
+
+pub fn run(args: &Args) -> Outcome {
+    let data = args.sweep.read()?;
+    let extension = args.output.extension().and_then(|e| e.to_str());
+    if let Some(extension @ ("svg" | "png")) = extension {
+        let Some(Name(chart)) = args.chart else {
+            return Err(Failure::Input(format!(
+                "{}: one file holds one chart; choose one with --chart, or give a directory",
+                args.output.display()
+            )));
+        };
+        let figures = chart.figures(&data)?;
+        let [figure] = figures.as_slice() else {
+            return Err(Failure::Input(several(args, &figures)));
+        };
+        return draw(args, figure, &args.output, extension);
+    }
+    std::fs::create_dir_all(&args.output).map_err(|e| {
+        Failure::Input(format!("{}: {e}; choose a place that can be written", args.output.display()))
+    })?;
+    let charts = args.chart.map_or(Chart::ALL.to_vec(), |name| vec![name.0]);
+    let mut names = BTreeSet::new();
+    for chart in charts {
+        let figures = match chart.figures(&data) {
+            Ok(figures) => figures,
+            Err(e) if args.chart.is_none() => {
+                eprintln!("koch: no {}: {e}", chart.name());
+                continue;
+            }
+            Err(e) => return Err(e.into()),
+        };
+        for figure in &figures {
+            let mut name = file_name(figure);
+            while !names.insert(name.clone()) {
+                name.push('_');
+            }
+            for extension in ["svg", "png"] {
+                draw(args, figure, &args.output.join(format!("{name}.{extension}")), extension)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Why there is not one figure.
+fn several(args: &Args, figures: &[Figure]) -> String {
+    let subjects: Vec<&str> = figures.iter().map(|f| f.subject.as_str()).collect();
+    match subjects.as_slice() {
+        [] => "the files have no row for this chart; run `koch sweep` on other points".to_owned(),
+        _ => format!(
+            "{}: one file holds one of {}; choose with --network, or give a directory",
+            args.output.display(),
+            subjects.join(", ")
+        ),
+    }
+}
+
+fn draw(args: &Args, figure: &Figure, path: &Path, extension: &str) -> Outcome {
+    let picture = svg(figure, args.width, args.height.unwrap_or(figure.height + 40))?;
+    if extension == "png" {
+        write_file(path, &png(&picture, args.scale)?)
+    } else {
+        write_file(path, picture.as_bytes())
+    }
+}
+
+/// Chart and subject, of letters, digits, `-`, `.` and `_`.
+fn file_name(figure: &Figure) -> String {
+    let name = match figure.subject.as_str() {
+        "" => figure.chart.name().to_owned(),
+        subject => format!("{}-{subject}", figure.chart.name()),
+    };
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' };
+    name.chars().map(plain).take(100).collect()
+}
