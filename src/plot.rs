@@ -70,7 +70,7 @@ pub fn run(args: &Args) -> Outcome {
         let [figure] = figures.as_slice() else {
             return Err(Failure::Input(several(args, &figures)));
         };
-        return draw(args, figure, &args.output, extension);
+        return draw(args, figure, &[(&args.output, extension == "png")]);
     }
     std::fs::create_dir_all(&args.output).map_err(|e| {
         Failure::Input(format!("{}: {e}; choose a place that can be written", args.output.display()))
@@ -91,9 +91,8 @@ pub fn run(args: &Args) -> Outcome {
             while !names.insert(name.clone()) {
                 name.push('_');
             }
-            for extension in ["svg", "png"] {
-                draw(args, figure, &args.output.join(format!("{name}.{extension}")), extension)?;
-            }
+            let path = |extension| args.output.join(format!("{name}.{extension}"));
+            draw(args, figure, &[(&path("svg"), false), (&path("png"), true)])?;
         }
     }
     Ok(())
@@ -112,13 +111,17 @@ fn several(args: &Args, figures: &[Figure]) -> String {
     }
 }
 
-fn draw(args: &Args, figure: &Figure, path: &Path, extension: &str) -> Outcome {
+/// Writes files, those marked as PNG, the others as SVG.
+fn draw(args: &Args, figure: &Figure, files: &[(&Path, bool)]) -> Outcome {
     let picture = svg(figure, args.width, args.height.unwrap_or(figure.height + 40))?;
-    if extension == "png" {
-        write_file(path, &png(&picture, args.scale)?)
-    } else {
-        write_file(path, picture.as_bytes())
+    for &(path, as_png) in files {
+        if as_png {
+            write_file(path, &png(&picture, args.scale)?)?;
+        } else {
+            write_file(path, picture.as_bytes())?;
+        }
     }
+    Ok(())
 }
 
 /// Chart and subject, of letters, digits, `-`, `.` and `_`.

@@ -67,11 +67,14 @@ const looks = {
     colours: ['#56b4e9', '#f0b429', '#2fbf93', '#e29cc4', '#3f86c6', '#ef7a3c', '#a0a0a0', '#a98be0'] },
 };
 
+// A name that leaves room for others.
+const brief = (name) => (name.length > 36 ? name.slice(0, 35) + '…' : name);
+
 // Rows that the legend takes, about; ECharts does not make room for it.
 const legendRows = (names, width) => {
   let [rows, left] = [1, width];
   for (const name of names) {
-    const wide = 45 + 6.6 * name.length;
+    const wide = 45 + 6.6 * brief(name).length;
     if (wide > left && left < width) [rows, left] = [rows + 1, width];
     left -= wide;
   }
@@ -81,10 +84,11 @@ const legendRows = (names, width) => {
 // The option of `figure` as ECharts wants it, for a width and a look; `title` if it stands alone.
 function complete(figure, width, look, title) {
   const { ink, faint, line, calm, paper, colours } = looks[look];
+  const known = { '@ink': ink, '@calm': calm, ...functions };
   // Data and names come from files; they are no names of functions.
   const revive = (value, key) => {
     if (key === 'data' || key === 'name' || value === null) return value;
-    if (typeof value === 'string') return { '@ink': ink, '@calm': calm, ...functions }[value] || value;
+    if (typeof value === 'string') return Object.hasOwn(known, value) ? known[value] : value;
     if (Array.isArray(value)) return value.map((v) => revive(v));
     if (typeof value !== 'object') return value;
     return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, revive(v, k)]));
@@ -94,7 +98,7 @@ function complete(figure, width, look, title) {
   let top = 4;
   Object.assign(option, { backgroundColor: title ? paper : 'transparent', color: colours, textStyle: font, animation: false });
   if (title) {
-    option.title = { text: title, left: 10, top: 10, textStyle: { ...font, fontSize: 17 } };
+    option.title = { text: title, left: 10, top: 10, textStyle: { ...font, fontSize: 17, width: width - 20, overflow: 'truncate' } };
     top = 42;
     delete option.tooltip;
     delete option.dataZoom;
@@ -110,13 +114,14 @@ function complete(figure, width, look, title) {
   const icons = names.map((name) => (option.series.find((s) => s.name === name).silent ? { name, icon: bare } : { name }));
   if (names.length > 1) {
     const rows = Math.min(legendRows(names, width - 20), 6);
-    option.legend = { type: rows < 6 ? 'plain' : 'scroll', data: icons, top, left: 10, right: 10, itemGap: 10, textStyle: font,
+    option.legend = { type: rows < 6 ? 'plain' : 'scroll', data: icons, top, left: 10, right: 10, itemGap: 10, formatter: brief, textStyle: font,
       inactiveColor: faint + '99', pageTextStyle: font };
     top += (rows < 6 ? rows : 1) * 24;
   }
   const narrow = width < 600;
   const below = option.dataZoom ? 44 : option.visualMap ? 62 : 0;
-  option.grid = { left: 14, right: narrow ? 18 : 30, top: top + 34, bottom: 30 + below, containLabel: true };
+  option.grid = { left: 14, right: 14, top: top + 34, bottom: 30 + below,
+    outerBoundsMode: 'same', outerBoundsContain: 'axisLabel' };
   for (const [name, axis] of [['x', option.xAxis], ['y', option.yAxis]]) {
     const end = name === 'y' && { nameLocation: axis.nameLocation || 'end', nameGap: 12,
       nameTextStyle: { ...font, color: faint, align: 'left' } };

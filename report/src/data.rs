@@ -157,13 +157,15 @@ impl Data {
             )));
         };
         file.read(|row| {
-            if !data.networks.iter().any(|n| *n == row.text("network")) {
-                data.networks.push(row.text("network"));
+            let network = row.text("network")?;
+            if !data.networks.iter().any(|n| n == network) {
+                data.networks.push(network.to_owned());
             }
-            if row.text("status") != "ok" {
-                data.failed += usize::from(choice.takes(&row.text("network")));
-            } else if choice.takes(&row.text("network")) {
+            let done = row.text("status")? == "ok";
+            if choice.takes(network) && done {
                 data.points.push(row.get()?);
+            } else if choice.takes(network) {
+                data.failed += 1;
             }
             Ok(())
         })?;
@@ -177,7 +179,7 @@ impl Data {
         if let Some(file) = Table::open(dir, "pareto.csv")? {
             let mut front = Vec::new();
             file.read(|row| {
-                if choice.takes(&row.text("network")) {
+                if choice.takes(row.text("network")?) {
                     front.push(row.get()?);
                 }
                 Ok(())
@@ -327,10 +329,9 @@ impl Table {
 }
 
 impl Row<'_> {
-    /// The text in a column, empty if there is no such column.
-    fn text(&self, column: &str) -> String {
+    fn text(&self, column: &str) -> Result<&str> {
         let index = self.header.iter().position(|name| name == column);
-        index.and_then(|i| self.record.get(i)).unwrap_or_default().to_owned()
+        index.and_then(|i| self.record.get(i)).ok_or_else(|| self.error(format!("no column `{column}`")))
     }
 
     fn get<T: DeserializeOwned>(&self) -> Result<T> {

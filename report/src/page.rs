@@ -99,8 +99,11 @@ fn summary(data: &Data, left_out: &[String]) -> String {
     paragraph("summary", &text)
 }
 
-/// What a point can be best at, and how it is ranked: least first.
-const PRIZES: [(&str, fn(&Point) -> f64); 4] = [
+/// How points are ranked: least first.
+type Rank = fn(&Point) -> f64;
+
+/// What a point can be best at.
+const PRIZES: [(&str, Rank); 4] = [
     ("fewest cycles", |p| p.cycles as f64),
     ("highest efficiency", |p| -p.efficiency.0),
     ("least traffic", |p| p.traffic_ratio.0),

@@ -20,12 +20,13 @@ setTimeout(() => {
   const seen = { charts: [] };
   for (const place of document.querySelectorAll('.chart')) {
     const chart = echarts.getInstanceByDom(place);
-    const canvas = place.querySelector('canvas');
     const ink = () => {
       chart.getZr().flush();
-      const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
       let sum = 0;
-      for (let i = 3; i < data.length; i += 4) sum += data[i] > 0;
+      for (const canvas of place.querySelectorAll('canvas')) {
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        for (let i = 3; i < data.length; i += 4) sum += data[i] > 0;
+      }
       return sum;
     };
     const series = chart.getOption().series;
@@ -34,7 +35,7 @@ setTimeout(() => {
     chart.dispatchAction({ type: 'showTip', seriesIndex: last, dataIndex: 0 });
     const tip = place.querySelector('.tip');
     chart.dispatchAction({ type: 'hideTip' });
-    chart.dispatchAction({ type: 'legendUnSelect', name: series[last].name });
+    chart.dispatchAction({ type: 'legendUnSelect', name: series[0].name });
     seen.charts.push({ chart: place.closest('section').id, ink: before, hidden: ink(), tip: tip ? tip.textContent : '',
       legend: Boolean(chart.getOption().legend && chart.getOption().legend.length) });
   }

@@ -74,6 +74,7 @@ fn a_chart_without_its_file_says_so() {
 fn wrong_files_are_refused_with_file_and_line() {
     let good = directory(73);
     for (file, from, to, expected) in [
+        ("points.csv", ",status,", ",state,", "points.csv, line 2: no column `status`"),
         ("points.csv", ",area\n", ",volume\n", "points.csv, line 2: missing field `area`"),
         ("points.csv", ",ok,16,", ",ok,many,", "points.csv, line 2: column macs, \"many\": "),
         ("points.csv", ",ok,16,", ",ok,,", "points.csv, line 2: column macs, \"\": "),
@@ -214,7 +215,7 @@ fn fronts_and_layers_are_those_of_the_files() {
     for figure in Chart::Stalls.figures(&data).expect("figures") {
         let series = figure.option["series"].as_array().expect("series");
         let names: Vec<_> = series.iter().filter_map(|s| s["name"].as_str()).collect();
-        assert_eq!(names, ["busy", "load", "store"], "a cause without cycles is left out");
+        assert_eq!(names, ["busy", "load", "store", "never"], "causes look alike in all figures");
         for (i, layer) in layers[&figure.subject].rows.iter().enumerate() {
             let cycles: u64 = series.iter().filter_map(|s| rows(s)[i][3].as_u64()).sum();
             let share: f64 = series.iter().filter_map(|s| rows(s)[i][0].as_f64()).sum();

@@ -74,23 +74,21 @@ fn figure(network: &str, layers: &Layers) -> Option<Figure> {
     }
     let rest = match layers.rows.len() - shown.len() {
         0 => String::new(),
-        n => format!(
-            " {n} more are left out: they have no MACs or move no byte, or come after the first {LAYERS}."
-        ),
+        n => format!(" Left out, without MACs or bytes or after the first {LAYERS}: {n}."),
     };
     Some(Figure {
         chart: Chart::Roofline,
         subject: network.to_owned(),
         caption: format!(
-            "{} layers of {network} on point {}: the peak is {} × {} MACs per cycle, the slope the memory's \
-             {bandwidth} bytes per cycle. Theory is the bound with every byte off chip moved once; the model moves \
-             what it moves in the cycles that it takes; {} layers ran on the RTL too. Products with zero padding are \
-             not counted.{rest}",
+            "{} layers of {network}, {} of them on the RTL too, on point {}: the peak is {} × {} MACs per cycle, the \
+             slope the memory's {bandwidth} bytes per cycle. Theory is the bound with every byte off chip moved once; \
+             the model moves what it moves in the cycles that it takes. Products with zero padding are not \
+             counted.{rest}",
             shown.len(),
+            rtl.len(),
             layers.point.point,
             layers.point.rows,
             layers.point.cols,
-            rtl.len()
         ),
         height: 480,
         option: option(x, y, series),

@@ -23,9 +23,6 @@ fn figure(network: &str, layers: &Layers) -> Option<Figure> {
     names.extend(layers.causes.iter().map(|cause| cause.replace('_', " ")));
     let mut series = Vec::new();
     for (cause, name) in names.iter().enumerate() {
-        if !shown.iter().any(|l| cycles(l, cause) > 0) {
-            continue;
-        }
         let bar = |(i, l): (usize, &&Layer)| {
             let share = 100.0 * cycles(l, cause) as f64 / l.cycles.max(1) as f64;
             json!([share, i, l.layer, cycles(l, cause), l.cycles])
@@ -49,7 +46,7 @@ fn figure(network: &str, layers: &Layers) -> Option<Figure> {
     );
     let rest = match layers.rows.len() - shown.len() {
         0 => String::new(),
-        n => format!(" {n} layers after the first {LAYERS} are left out."),
+        n => format!(" Left out, after the first {LAYERS}: {n}."),
     };
     let decal = json!({ "aria": { "enabled": true, "decal": { "show": true } } });
     Some(Figure {
@@ -57,8 +54,7 @@ fn figure(network: &str, layers: &Layers) -> Option<Figure> {
         subject: network.to_owned(),
         caption: format!(
             "Cycles of each layer of {network} on point {}, in per cent: those in which the array is fed, and idle \
-             ones by cause. Without `busy`, which the legend can hide, the causes are enlarged. Causes of no cycle \
-             are not listed.{rest}",
+             ones by cause. Where the legend hides busy ones, the causes are enlarged.{rest}",
             layers.point.point
         ),
         height: 150 + 17 * shown.len() as u32,

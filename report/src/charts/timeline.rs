@@ -45,7 +45,8 @@ fn figure(layer: &str, spans: &[Span], most: usize) -> Figure {
         json!({ "data": engines, "inverse": true, "nameLocation": "start" }),
     );
     let zoom = json!({ "dataZoom": [
-        { "type": "inside", "filterMode": "weakFilter", "minValueSpan": 10, "zoomOnMouseWheel": "ctrl" },
+        { "type": "inside", "filterMode": "weakFilter", "minValueSpan": 10, "zoomOnMouseWheel": "ctrl",
+            "moveOnMouseMove": "ctrl", "preventDefaultMouseMove": false },
         { "type": "slider", "filterMode": "weakFilter", "minValueSpan": 10, "height": 22, "bottom": 6,
             "showDataShadow": false, "labelFormatter": "@si" },
     ] });
