@@ -156,9 +156,11 @@ impl Data {
                 dir.display()
             )));
         };
+        let mut known = BTreeSet::new();
         file.read(|row| {
             let network = row.text("network")?;
-            if !data.networks.iter().any(|n| n == network) {
+            if !known.contains(network) {
+                known.insert(network.to_owned());
                 data.networks.push(network.to_owned());
             }
             let done = row.text("status")? == "ok";
@@ -170,7 +172,7 @@ impl Data {
             Ok(())
         })?;
         if let Some(network) = &choice.network {
-            if !data.networks.contains(network) {
+            if !known.contains(network) {
                 let known = data.networks.join(", ");
                 return Err(Error::new(format!("network {network:?} is not in points.csv; it has {known}")));
             }
@@ -296,8 +298,9 @@ struct Row<'a> {
 impl Table {
     /// Opens a file, or gives `None` if there is none.
     fn open(dir: &Path, name: &str) -> Result<Option<Self>> {
-        let name = dir.join(name).display().to_string();
-        let file = match File::open(&name) {
+        let path = dir.join(name);
+        let name = path.display().to_string();
+        let file = match File::open(&path) {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => {

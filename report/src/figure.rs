@@ -49,12 +49,12 @@ pub fn dashes(index: usize) -> &'static str {
     DASHES[index % DASHES.len()]
 }
 
-/// Points that a page shows besides those that a chart is about: enough for a cloud.
-const CLOUD: usize = 6000;
+/// Points that a page has room for, of all networks: so many that a chart is about, and as many faint ones.
+const POINTS: usize = 6000;
 
-/// At most an even share of the cloud for one of `parts`, every k-th of `items`.
-pub fn cloud<T>(items: &[T], parts: usize) -> Vec<&T> {
-    every(items, CLOUD / parts.max(1))
+/// At most an even share of a page's points for one of `parts`, every k-th of `items`.
+pub fn share<T>(items: &[T], parts: usize) -> Vec<&T> {
+    every(items, POINTS / parts.max(1))
 }
 
 /// At most `most` of `items`, evenly spread.
@@ -63,12 +63,12 @@ pub fn every<T>(items: &[T], most: usize) -> Vec<&T> {
     (0..count).map(|i| &items[i * items.len() / count]).collect()
 }
 
-/// The sentence for a cloud of `shown` among `all` points; empty if all are shown.
-pub fn thinned(shown: usize, all: usize) -> String {
+/// The sentence for `shown` of `all` that are called `what`; empty if all are shown.
+pub fn thinned(what: &str, shown: usize, all: usize) -> String {
     if shown == all {
         return String::new();
     }
-    format!(" Of the {} other points, {} evenly spread ones are shown.", count(all), count(shown))
+    format!(" Of {} {what}, {} evenly spread ones are shown.", count(all), count(shown))
 }
 
 /// A number with commas.

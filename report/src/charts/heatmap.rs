@@ -1,6 +1,6 @@
 //! Efficiency by rows and columns of the array, other numbers at their best.
 
-use crate::figure::{POINT, axis, count, every, of, option, row, some_points, with};
+use crate::figure::{POINT, axis, count, every, of, option, row, some_points, thinned, with};
 use crate::{Chart, Data, Figure, Point, Result};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,18 +54,14 @@ fn figure(network: &str, points: &[&Point]) -> Option<Figure> {
         "type": "continuous", "dimension": efficiency, "min": low, "max": high, "calculable": true,
         "inRange": { "color": COLOURS }, "formatter": "@percent", "orient": "horizontal",
     } });
-    let left_out = if cells.len() < all.len() {
-        format!(" Of {} cells, {} evenly spread ones are shown.", count(all.len()), count(cells.len()))
-    } else {
-        String::new()
-    };
     Some(Figure {
         chart: Chart::Heatmap,
         subject: network.to_owned(),
         caption: format!(
             "Efficiency of {network} in per cent, useful MACs ÷ (peak × cycles), padding excluded. Each cell is the \
-             best of the points with so many rows and columns, of {} in all; an empty one has none.{left_out}",
-            count(points.len())
+             best of the points with so many rows and columns, of {} in all; an empty one has none.{}",
+            count(points.len()),
+            thinned("cells", cells.len(), all.len())
         ),
         height: 220 + 30 * rows.len().min(24) as u32,
         option: with(option(categories("columns", &cols), categories("rows", &rows), vec![series]), map),

@@ -1,32 +1,37 @@
 //! Traffic against buffer bytes: how much buffer pays.
 
 use crate::figure::{
-    axis, cloud, count, dashes, of, option, points, row, some_points, symbol, thinned, with,
+    axis, count, dashes, of, option, points, row, share, some_points, symbol, thinned, with,
 };
 use crate::{Chart, Data, Figure, Point, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub fn figures(data: &Data) -> Result<Vec<Figure>> {
     some_points(data)?;
     let mut series = Vec::new();
-    let (mut shown, mut all) = (0, 0);
+    let parts = data.networks.len();
+    let (mut shown, mut all, mut shown_steps, mut steps) = (0, 0, 0, 0);
     for (i, network) in data.networks.iter().enumerate() {
         let of_network = of(&data.points, network);
         let Some(most) = of_network.iter().map(|p| p.buffer_bytes).max() else { continue };
         let least = envelope(&of_network);
-        let place = |p: &Point| (p.buffer_bytes as f64, p.traffic_ratio.0);
-        let mut line: Vec<_> = least.iter().map(|p| row(place(p).0, place(p).1, p)).collect();
-        if let Some(last) = least.last().filter(|p| p.buffer_bytes < most) {
-            line.push(with_symbol_none(row(most as f64, place(last).1, last)));
+        let kept = share(&least, parts);
+        (shown_steps, steps) = (shown_steps + kept.len(), steps + least.len());
+        let place = |p: &Point| row(p.buffer_bytes as f64, p.traffic_ratio.0, p);
+        let mut line: Vec<Value> = kept.iter().map(|p| place(p)).collect();
+        if let Some(last) = kept.last().filter(|p| p.buffer_bytes < most) {
+            // To the end, but no point there.
+            let end = row(most as f64, last.traffic_ratio.0, last);
+            line.push(json!({ "value": end, "symbol": "none" }));
         }
         series.push(with(
             points("line", network, line),
             json!({ "step": "end", "symbol": symbol(i), "symbolSize": 9, "showAllSymbol": true,
                 "lineStyle": { "type": dashes(i), "width": 2 }, "z": 3 }),
         ));
-        let dots = cloud(&of_network, data.networks.len());
+        let dots = share(&of_network, parts);
         (shown, all) = (shown + dots.len(), all + of_network.len());
-        let dots = dots.iter().map(|p| row(place(p).0, place(p).1, p)).collect();
+        let dots = dots.iter().map(|p| place(p)).collect();
         series.push(with(
             points("scatter", network, dots),
             json!({ "symbol": symbol(i), "symbolSize": 4, "itemStyle": { "opacity": 0.45 }, "z": 2 }),
@@ -41,9 +46,10 @@ pub fn figures(data: &Data) -> Result<Vec<Figure>> {
             "Bytes that cross the memory bus, as a multiple of what every input, weight and output would take once, \
              against the bytes of all buffers together, of {} points. A line is the least traffic ratio of any \
              point with so many bytes or fewer, whatever its other numbers are; faint symbols are single points. \
-             Below 1, tensors stay on chip between layers.{}",
+             Below 1, tensors stay on chip between layers.{}{}",
             count(all),
-            thinned(shown, all)
+            thinned("faint points", shown, all),
+            thinned("steps", shown_steps, steps)
         ),
         height: 460,
         option: option(x, y, series),
@@ -65,9 +71,4 @@ fn envelope<'a>(points: &[&'a Point]) -> Vec<&'a Point> {
         lower
     });
     sorted
-}
-
-/// A point of a line without a symbol of its own.
-fn with_symbol_none(value: serde_json::Value) -> serde_json::Value {
-    json!({ "value": value, "symbol": "none" })
 }

@@ -1,14 +1,11 @@
 //! Area against cycles, by memory bandwidth.
 
 use crate::figure::{
-    cloud, count, dashes, every, log_axis, missing, of, option, points, row, symbol, thinned, with,
+    count, dashes, log_axis, missing, of, option, points, row, share, symbol, thinned, with,
 };
 use crate::{Chart, Data, Figure, Point, Result};
 use serde_json::json;
 use std::collections::BTreeSet;
-
-/// Points of all fronts that a page has room for.
-const FRONT: usize = 6000;
 
 pub fn figures(data: &Data) -> Result<Vec<Figure>> {
     let front = data.front.as_ref().ok_or_else(|| missing("pareto.csv"))?;
@@ -25,8 +22,8 @@ fn figure(network: &str, all: &[&Point], front: &[&Point], parts: usize) -> Opti
     }
     let on_front: BTreeSet<u64> = front.iter().map(|p| p.point).collect();
     let others: Vec<&Point> = all.iter().copied().filter(|p| !on_front.contains(&p.point)).collect();
-    let dots = cloud(&others, parts);
-    let kept = every(front, FRONT / parts.max(1));
+    let dots = share(&others, parts);
+    let kept = share(front, parts);
     let place = |p: &Point| row(p.cycles as f64, p.area.0, p);
     let mut series = Vec::new();
     for (i, &bandwidth) in bandwidths.iter().enumerate() {
@@ -48,21 +45,17 @@ fn figure(network: &str, all: &[&Point], front: &[&Point], parts: usize) -> Opti
     let shown = || dots.iter().chain(&kept).map(|p| **p);
     let (x, _, _) = log_axis("cycles", "@si", shown().map(|p| p.cycles as f64));
     let (y, _, _) = log_axis("area, transistors", "@si", shown().map(|p| p.area.0));
-    let thinned_front = if kept.len() < front.len() {
-        format!(" Of these, {} evenly spread ones are shown.", count(kept.len()))
-    } else {
-        String::new()
-    };
     Some(Figure {
         chart: Chart::Pareto,
         subject: network.to_owned(),
         caption: format!(
             "Transistors against the cycles of one run of {network}, of {} points; left and down is better. Large \
              symbols, joined for each memory bandwidth, are the {} points that no other beats in cycles, area and \
-             bandwidth at once.{thinned_front} Faint ones are beaten.{}",
+             bandwidth at once.{} Faint ones are beaten.{}",
             count(all.len()),
             count(front.len()),
-            thinned(dots.len(), others.len())
+            thinned("large symbols", kept.len(), front.len()),
+            thinned("faint symbols", dots.len(), others.len())
         ),
         height: 480,
         option: option(x, y, series),

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 /// The engines in the order of an instruction's way.
 const ENGINES: [&str; 4] = ["fetch", "load", "compute", "store"];
 
+/// Rows of a picture; further engines are left out.
+const ROWS: usize = 20;
+
 /// Bars that a page has room for, of all layers.
 const BARS: usize = 20_000;
 
@@ -18,7 +21,7 @@ pub fn figures(data: &Data) -> Result<Vec<Figure>> {
 fn figure(layer: &str, spans: &[Span], most: usize) -> Figure {
     let mut engines: Vec<&str> = ENGINES.to_vec();
     for span in spans {
-        if !engines.contains(&span.engine.as_str()) {
+        if engines.len() < ROWS && !engines.contains(&span.engine.as_str()) {
             engines.push(&span.engine);
         }
     }
@@ -63,7 +66,7 @@ fn figure(layer: &str, spans: &[Span], most: usize) -> Figure {
             count(spans.len()),
             count(end as usize)
         ),
-        height: 170 + 42 * engines.len().min(20) as u32,
+        height: 170 + 42 * engines.len() as u32,
         option: with(option(x, y, vec![series]), zoom),
     }
 }
