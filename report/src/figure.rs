@@ -49,6 +49,11 @@ pub fn dashes(index: usize) -> &'static str {
     DASHES[index % DASHES.len()]
 }
 
+/// The size of each of so many symbols of a line.
+pub fn symbol_size(count: usize) -> u32 {
+    if count > 60 { 5 } else { 9 }
+}
+
 /// Points that a page has room for, of all networks: so many that a chart is about, and as many faint ones.
 const POINTS: usize = 6000;
 

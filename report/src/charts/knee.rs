@@ -1,7 +1,7 @@
 //! Traffic against buffer bytes: how much buffer pays.
 
 use crate::figure::{
-    axis, count, dashes, of, option, points, row, share, some_points, symbol, thinned, with,
+    axis, count, dashes, of, option, points, row, share, some_points, symbol, symbol_size, thinned, with,
 };
 use crate::{Chart, Data, Figure, Point, Result};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ pub fn figures(data: &Data) -> Result<Vec<Figure>> {
         }
         series.push(with(
             points("line", network, line),
-            json!({ "step": "end", "symbol": symbol(i), "symbolSize": 9, "showAllSymbol": true,
+            json!({ "step": "end", "symbol": symbol(i), "symbolSize": symbol_size(kept.len()), "showAllSymbol": true,
                 "lineStyle": { "type": dashes(i), "width": 2 }, "z": 3 }),
         ));
         let dots = share(&of_network, parts);

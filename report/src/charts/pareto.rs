@@ -1,7 +1,7 @@
 //! Area against cycles, by memory bandwidth.
 
 use crate::figure::{
-    count, dashes, log_axis, missing, of, option, points, row, share, symbol, thinned, with,
+    count, dashes, log_axis, missing, of, option, points, row, share, symbol, symbol_size, thinned, with,
 };
 use crate::{Chart, Data, Figure, Point, Result};
 use serde_json::json;
@@ -33,7 +33,7 @@ fn figure(network: &str, all: &[&Point], front: &[&Point], parts: usize) -> Opti
         line.sort_by_key(|p| p.cycles);
         series.push(with(
             points("line", &name, line.into_iter().map(place).collect()),
-            json!({ "symbol": symbol(i), "symbolSize": 9, "showAllSymbol": true, "z": 3,
+            json!({ "symbol": symbol(i), "symbolSize": symbol_size(kept.len()), "showAllSymbol": true, "z": 3,
                 "lineStyle": { "type": dashes(i), "width": 1.5 } }),
         ));
         let dots = dots.iter().filter(|p| p.bytes_per_cycle == bandwidth).map(|p| place(p)).collect();
