@@ -3,8 +3,7 @@
 use crate::args::{SweepArgs, write_file};
 use crate::{Failure, Outcome};
 use ::report::{Chart, Figure, LARGEST, SMALLEST, png, svg};
-use clap::ValueEnum;
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValuesParser, RangedI64ValueParser, TypedValueParser};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +11,9 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     #[command(flatten)]
     sweep: SweepArgs,
-    /// Which chart; all of them if not given, and if they go to a directory.
-    #[arg(long, value_enum, value_name = "NAME")]
-    chart: Option<Name>,
+    /// Which chart; if not given, all of them go to a directory.
+    #[arg(long, value_name = "NAME", value_parser = chart())]
+    chart: Option<Chart>,
     /// A .svg or .png file for one chart of one network, or a directory for both of each.
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
@@ -29,38 +28,20 @@ pub struct Args {
     scale: u32,
 }
 
-fn size() -> clap::builder::RangedI64ValueParser<u32> {
+fn size() -> RangedI64ValueParser<u32> {
     clap::value_parser!(u32).range(i64::from(SMALLEST)..=i64::from(LARGEST))
 }
 
-/// A chart on the command line.
-#[derive(Clone, Copy)]
-struct Name(Chart);
-
-impl ValueEnum for Name {
-    fn value_variants<'a>() -> &'a [Self] {
-        const ALL: [Name; Chart::ALL.len()] = {
-            let mut all = [Name(Chart::ALL[0]); Chart::ALL.len()];
-            let mut i = 0;
-            while i < all.len() {
-                all[i] = Name(Chart::ALL[i]);
-                i += 1;
-            }
-            all
-        };
-        &ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        Some(PossibleValue::new(self.0.name()))
-    }
+fn chart() -> impl TypedValueParser<Value = Chart> {
+    PossibleValuesParser::new(Chart::ALL.map(Chart::name))
+        .try_map(|name| Chart::ALL.into_iter().find(|c| c.name() == name).ok_or("no chart of that name"))
 }
 
 pub fn run(args: &Args) -> Outcome {
     let data = args.sweep.read()?;
     let extension = args.output.extension().and_then(|e| e.to_str());
     if let Some(extension @ ("svg" | "png")) = extension {
-        let Some(Name(chart)) = args.chart else {
+        let Some(chart) = args.chart else {
             return Err(Failure::Input(format!(
                 "{}: one file holds one chart; choose one with --chart, or give a directory",
                 args.output.display()
@@ -72,28 +53,25 @@ pub fn run(args: &Args) -> Outcome {
         };
         return draw(args, figure, &[(&args.output, extension == "png")]);
     }
+    let mut figures = Vec::new();
+    for chart in args.chart.map_or(Chart::ALL.to_vec(), |chart| vec![chart]) {
+        match chart.figures(&data) {
+            Ok(of_chart) => figures.extend(of_chart),
+            Err(e) if args.chart.is_none() => eprintln!("koch: no {}: {e}", chart.name()),
+            Err(e) => return Err(e.into()),
+        }
+    }
     std::fs::create_dir_all(&args.output).map_err(|e| {
         Failure::Input(format!("{}: {e}; choose a place that can be written", args.output.display()))
     })?;
-    let charts = args.chart.map_or(Chart::ALL.to_vec(), |name| vec![name.0]);
     let mut names = BTreeSet::new();
-    for chart in charts {
-        let figures = match chart.figures(&data) {
-            Ok(figures) => figures,
-            Err(e) if args.chart.is_none() => {
-                eprintln!("koch: no {}: {e}", chart.name());
-                continue;
-            }
-            Err(e) => return Err(e.into()),
-        };
-        for figure in &figures {
-            let mut name = file_name(figure);
-            while !names.insert(name.clone()) {
-                name.push('_');
-            }
-            let path = |extension| args.output.join(format!("{name}.{extension}"));
-            draw(args, figure, &[(&path("svg"), false), (&path("png"), true)])?;
+    for figure in &figures {
+        let mut name = file_name(figure);
+        while !names.insert(name.clone()) {
+            name.push('_');
         }
+        let path = |extension| args.output.join(format!("{name}.{extension}"));
+        draw(args, figure, &[(&path("svg"), false), (&path("png"), true)])?;
     }
     Ok(())
 }

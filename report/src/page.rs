@@ -39,7 +39,7 @@ pub fn page(data: &Data) -> String {
         .collect();
     let parts = [
         ("style", STYLE.to_owned()),
-        ("summary", summary(&data, &left_out)),
+        ("summary", summary(&data, left_out.len())),
         ("best", best(&data)),
         ("sections", sections),
         // In HTML, no script ends before `</script`.
@@ -81,7 +81,7 @@ fn section(first: usize, figures: &[Figure]) -> String {
     html + &paragraph("caption", figures.first().map_or("", |f| &f.caption))
 }
 
-fn summary(data: &Data, left_out: &[String]) -> String {
+fn summary(data: &Data, left_out: usize) -> String {
     let mut text = format!(
         "{} runs of {} on design points of a sweep; {} more could not be run, as their config or program is \
          impossible. All numbers are the cycle model's unless they are said to be the RTL's.",
@@ -89,12 +89,9 @@ fn summary(data: &Data, left_out: &[String]) -> String {
         data.networks.join(", "),
         count(data.failed)
     );
-    if !left_out.is_empty() {
-        let _ = write!(
-            text,
-            " Of the networks, the first {NETWORKS} are here; --network shows one of the others: {}.",
-            left_out.join(", ")
-        );
+    if left_out > 0 {
+        let _ =
+            write!(text, " Of {} networks the first are here; --network shows another.", NETWORKS + left_out);
     }
     paragraph("summary", &text)
 }

@@ -51,6 +51,8 @@ pub fn svg(figure: &Figure, width: u32, height: u32) -> Result<String> {
 }
 
 /// Draws SVG, as of [`svg`], to a PNG of `scale` pixels to the unit.
+///
+/// Its font has Latin, Greek and Cyrillic letters; others become boxes.
 pub fn png(svg: &str, scale: u32) -> Result<Vec<u8>> {
     let error = |e: &dyn std::fmt::Display| Error::new(format!("the picture as PNG: {e}"));
     let mut fonts = usvg::fontdb::Database::new();
