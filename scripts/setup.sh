@@ -27,6 +27,7 @@ flock 9
 
 # --- Debian packages: name and the version (a glob) that the project is tested with --------------------------------
 packages=(
+  'chromium *~deb12u*' # the test of `koch report` looks at a page
   'g++ 4:12.*'
   'iverilog 11.*'
   'liblz4-dev 1.9.*' # Verilator's FST writer

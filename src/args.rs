@@ -260,6 +260,29 @@ impl MemoryArgs {
     }
 }
 
+/// Which part of a sweep.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Sweep")]
+pub struct SweepArgs {
+    /// A directory that `koch sweep` has written.
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+    /// Draw this network only.
+    #[arg(long, value_name = "NAME")]
+    network: Option<String>,
+    /// The design point whose layers are drawn; the most efficient of those in layers.csv if not given.
+    #[arg(long, value_name = "N")]
+    point: Option<u64>,
+}
+
+impl SweepArgs {
+    /// What the directory holds of it.
+    pub fn read(&self) -> Result<report::Data, Failure> {
+        let choice = report::Choice { point: self.point, network: self.network.clone() };
+        Ok(report::Data::read(&self.dir, &choice)?)
+    }
+}
+
 /// How results are printed.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Output")]

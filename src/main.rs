@@ -19,7 +19,9 @@ mod job;
 mod merge;
 mod model;
 mod network;
+mod plot;
 mod quantize;
+mod report;
 mod simulate;
 mod steps;
 mod sweep;
@@ -55,6 +57,10 @@ enum Verb {
     Sweep(sweep::Args),
     /// Put shards of a sweep together.
     Merge(merge::Args),
+    /// Show what a sweep measured, on a page for a browser.
+    Report(report::Args),
+    /// Draw what a sweep measured, as SVG and PNG.
+    Plot(plot::Args),
     /// Print a program as assembly.
     Disasm(disasm::Args),
     /// Translate assembly to a program.
@@ -96,6 +102,8 @@ fn main() -> ExitCode {
         Verb::Quantize(args) => quantize::run(&args),
         Verb::Sweep(args) => sweep::run(&args),
         Verb::Merge(args) => merge::run(&args),
+        Verb::Report(args) => report::run(&args),
+        Verb::Plot(args) => plot::run(&args),
         Verb::Disasm(args) => disasm::run(&args),
         Verb::Asm(args) => asm::run(&args),
         Verb::Config(args) => config::run(&args),

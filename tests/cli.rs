@@ -1,5 +1,8 @@
 //! The command as a user meets it: exit codes, messages, and nothing half-written.
 
+#[path = "../report/tests/sweep/mod.rs"]
+mod sweep;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -92,6 +95,12 @@ const REFUSED: &[&[&str]] = &[
     &["generate"],
     &["generate", "-o", "no-toml.toml/sub"],
     &["generate", "--rows", "0", "-o", "out"],
+    &["report"],
+    &["report", "missing", "-o", "page.html"],
+    &["report", ".", "-o", "page.html"],
+    &["plot", "missing", "-o", "charts"],
+    &["plot", "missing", "--chart", "pie", "-o", "pie.svg"],
+    &["plot", "missing", "--chart", "knee", "--width", "10", "-o", "knee.svg"],
     &["disasm"],
     &["disasm", "missing.bin"],
     &["disasm", "short.bin"],
@@ -312,6 +321,49 @@ fn a_compiled_network_is_its_dump() {
         let output = koch(&["compile", "digits.onnx", "--dump", dump], dir.path());
         assert!(text(&output.stdout).lines().any(|l| l == line), "{dump}");
     }
+}
+
+#[test]
+fn a_sweep_is_shown() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::create_dir(dir.path().join("sweep")).expect("a directory");
+    sweep::write(&dir.path().join("sweep"), 73);
+    let run = |args: &[&str]| {
+        let output = koch(args, dir.path());
+        assert!(output.stdout.is_empty());
+        (output.status.code(), text(&output.stderr))
+    };
+    assert_eq!(run(&["report", "sweep", "-o", "page.html"]).0, Some(0));
+    let page = std::fs::read_to_string(dir.path().join("page.html")).expect("a page");
+    assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
+
+    assert_eq!(run(&["plot", "sweep", "-o", "charts", "--scale", "1"]).0, Some(0));
+    let files = std::fs::read_dir(dir.path().join("charts")).expect("charts");
+    let mut names: Vec<_> =
+        files.map(|f| f.expect("a file").file_name().into_string().expect("text")).collect();
+    names.sort();
+    assert_eq!(names.len(), 20, "SVG and PNG of ten figures");
+    assert!(names.iter().all(|n| n.ends_with(".svg") || n.ends_with(".png")));
+    assert!(names.contains(&"heatmap-resnet.png".to_owned()) && names.contains(&"knee.svg".to_owned()));
+
+    let (code, said) = run(&["plot", "sweep", "--chart", "heatmap", "-o", "one.svg"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("one.svg: one file holds one of resnet, a "), "{said}");
+    assert!(said.contains("choose with --network"), "{said}");
+    let (code, said) = run(&["plot", "sweep", "-o", "one.svg"]);
+    assert!(code == Some(2) && said.contains("choose one with --chart"), "{said}");
+    let one = ["plot", "sweep", "--chart", "heatmap", "--network", "resnet", "-o", "one.svg"];
+    assert_eq!(run(&one).0, Some(0));
+    // The width is that of the picture in the directory, so are its bytes.
+    let read = |name: &str| std::fs::read(dir.path().join(name)).expect("a picture");
+    assert_eq!(read("one.svg"), read("charts/heatmap-resnet.svg"));
+
+    std::fs::remove_file(dir.path().join("sweep/timeline.csv")).expect("timeline.csv");
+    let (code, said) = run(&["plot", "sweep", "--chart", "timeline", "-o", "one.png"]);
+    assert!(code == Some(2) && said.contains("timeline.csv is not in the directory"), "{said}");
+    assert!(!dir.path().join("one.png").exists());
+    let (code, said) = run(&["plot", "sweep", "--network", "resnet", "--scale", "1", "-o", "charts"]);
+    assert!(code == Some(0) && said.contains("no timeline: timeline.csv is not in the directory"), "{said}");
 }
 
 #[test]

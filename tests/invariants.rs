@@ -62,3 +62,9 @@ fn only_the_command_uses_the_testbench() {
         assert!(package == "koch" || !depends.contains("testbench"), "{package} depends on testbench");
     }
 }
+
+/// Charts show what files say, whoever wrote them.
+#[test]
+fn the_report_knows_no_machine() {
+    assert_eq!(graph(true)["report"], BTreeSet::new());
+}
