@@ -1,6 +1,6 @@
 //! Turns operations in reading order into a program: who waits for whom, what is loaded ahead, and the tokens.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use spec::isa::{Engine, Instruction};
 
@@ -25,6 +25,22 @@ pub enum Place {
     ReadPort(u32),
     /// The one port of an activation buffer that writes.
     WritePort(u32),
+}
+
+/// Places with their numbers.
+const PLACES: usize = 12;
+
+impl Place {
+    fn index(self) -> usize {
+        match self {
+            Self::Memory => 0,
+            Self::Weights => 1,
+            Self::Params => 2,
+            Self::Activations(buffer) => 3 + buffer as usize,
+            Self::ReadPort(buffer) => 6 + buffer as usize,
+            Self::WritePort(buffer) => 9 + buffer as usize,
+        }
+    }
 }
 
 /// Part of a place that an operation uses: bytes, or words of the weight and parameter buffers.
@@ -149,18 +165,18 @@ pub fn order(ops: Vec<Op>) -> Result<(Vec<Instruction>, i64), CompileError> {
 fn dependences(ops: Vec<Op>) -> [Stream; 3] {
     let mut streams =
         ENGINES.map(|_| Stream { ops: Vec::new(), places: Vec::new(), waits: Vec::new(), tells: Vec::new() });
-    let mut touched: HashMap<(Place, usize), LastTouch> = HashMap::new();
+    let mut touched: [[LastTouch; 3]; PLACES] = Default::default();
     for (place, op) in ops.into_iter().enumerate() {
         let engine = engine_of(&op.instruction);
         let mut waits = [None; 3];
         for touch in &op.touches {
             // What is stored was computed after whatever was loaded to the same place.
             for other in ENGINES.into_iter().filter(|e| *e != engine && (engine, *e) != (STORE, LOAD)) {
-                let last = touched.get(&(touch.place, other)).and_then(|t| t.latest(touch.lo, touch.hi));
+                let last = touched[touch.place.index()][other].latest(touch.lo, touch.hi);
                 waits[other] = waits[other].max(last);
             }
             let index = streams[engine].ops.len();
-            touched.entry((touch.place, engine)).or_default().set(touch.lo, touch.hi, index);
+            touched[touch.place.index()][engine].set(touch.lo, touch.hi, index);
         }
         streams[engine].ops.push(op);
         streams[engine].places.push(place);

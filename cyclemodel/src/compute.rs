@@ -136,7 +136,7 @@ impl Compute {
     }
 
     pub fn execute(&mut self, t: Time, shared: &mut Shared) {
-        let Some((visible, instruction)) = self.queue.head() else { return };
+        let Some((visible, &instruction)) = self.queue.head() else { return };
         self.queue.pop(t);
         self.idle(self.lister, visible, Idle::Fetch, &mut shared.counters);
         let from = self.lister.max(visible);

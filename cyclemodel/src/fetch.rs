@@ -74,9 +74,9 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    fn next(&self) -> Option<(Time, Result<Instruction, isa::DecodeError>)> {
+    fn next(&self) -> Option<(Time, &Result<Instruction, isa::DecodeError>)> {
         let k = self.dispatched.len();
-        Some((*self.arrived.get(k)?, *self.instructions.get(k)?))
+        Some((*self.arrived.get(k)?, self.instructions.get(k)?))
     }
 
     pub fn dispatch_time<L: Copy, C: Copy, S: Copy>(
@@ -112,7 +112,7 @@ impl<'a> Fetch<'a> {
         match self.next() {
             None => fault.raise(t, Status::Truncated),
             Some((_, Err(_))) => fault.raise(t, Status::IllegalInstruction),
-            Some((_, Ok(i))) => {
+            Some((_, &Ok(i))) => {
                 self.dispatched.push(t);
                 if let Some(status) = i.fault(config) {
                     fault.raise(t, status);

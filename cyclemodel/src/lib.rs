@@ -14,7 +14,7 @@ mod store;
 use compute::Compute;
 use fetch::Fetch;
 use load::{Requester, Writer};
-use memory::Memory;
+use memory::{Memory, Served};
 use spec::{Config, Counters, Mark, MemorySpec, Program, Run, Status, isa::Engine, memory::MemoryError};
 use store::Store;
 
@@ -82,8 +82,8 @@ impl<I: Copy> Queue<I> {
         }
     }
 
-    fn head(&self) -> Option<(Time, I)> {
-        self.entries.front().copied()
+    fn head(&self) -> Option<(Time, &I)> {
+        self.entries.front().map(|(visible, instruction)| (*visible, instruction))
     }
 
     fn pop(&mut self, t: Time) {
@@ -156,8 +156,30 @@ pub fn run(config: &Config, program: &Program, memory: &MemorySpec) -> Result<Ru
     let mut compute = Compute::new(config);
     let mut store = Store::new(config);
     let mut bus = Memory::new(config, memory);
+    let mut last = Event::Dispatch;
+    let mut served = Served::Fetch;
+    let (mut dispatch, mut pop_load, mut pop_compute, mut pop_store, mut gather) = (0, 0, 0, 0, 0);
 
     loop {
+        // What the last event cannot have changed is still known.
+        match last {
+            Event::AcceptRead | Event::GrantFetch => {}
+            Event::GrantLoad => pop_load = requester.pop_time(&shared, &writer),
+            Event::AcceptWrite => (pop_store, gather) = (store.pop_time(&shared), store.gather_time()),
+            Event::Port if served == Served::Fetch => {
+                dispatch = fetch.dispatch_time(&requester.queue, &compute.queue, &store.queue);
+            }
+            Event::Port if served == Served::Load => {
+                pop_load = requester.pop_time(&shared, &writer);
+                pop_compute = compute.pop_time(&shared);
+            }
+            _ => {
+                dispatch = fetch.dispatch_time(&requester.queue, &compute.queue, &store.queue);
+                pop_load = requester.pop_time(&shared, &writer);
+                pop_compute = compute.pop_time(&shared);
+                (pop_store, gather) = (store.pop_time(&shared), store.gather_time());
+            }
+        }
         let slot = bus.grant_time();
         let events = [
             (bus.accept_read_time(), Event::AcceptRead),
@@ -165,11 +187,11 @@ pub fn run(config: &Config, program: &Program, memory: &MemorySpec) -> Result<Ru
             (bus.port_time(), Event::Port),
             (fetch.request_time().max(slot), Event::GrantFetch),
             (requester.request_time().max(slot), Event::GrantLoad),
-            (fetch.dispatch_time(&requester.queue, &compute.queue, &store.queue), Event::Dispatch),
-            (requester.pop_time(&shared, &writer), Event::PopLoad),
-            (compute.pop_time(&shared), Event::Compute),
-            (store.pop_time(&shared), Event::PopStore),
-            (store.gather_time(), Event::Gather),
+            (dispatch, Event::Dispatch),
+            (pop_load, Event::PopLoad),
+            (pop_compute, Event::Compute),
+            (pop_store, Event::PopStore),
+            (gather, Event::Gather),
         ];
         let mut next = events[0];
         for event in events {
@@ -178,6 +200,7 @@ pub fn run(config: &Config, program: &Program, memory: &MemorySpec) -> Result<Ru
             }
         }
         let (t, event) = next;
+        last = event;
         if let Some((first, status)) = shared.fault.0
             && first <= t
         {
@@ -189,7 +212,7 @@ pub fn run(config: &Config, program: &Program, memory: &MemorySpec) -> Result<Ru
         match event {
             Event::AcceptRead => bus.accept_read(t),
             Event::AcceptWrite => bus.accept_write(t, &mut store),
-            Event::Port => bus.serve(t, &mut fetch, &mut writer, &mut store, &mut shared),
+            Event::Port => served = bus.serve(t, &mut fetch, &mut writer, &mut store, &mut shared),
             Event::GrantFetch => bus.grant(t, fetch.grant(t)),
             Event::GrantLoad => bus.grant(t, requester.grant(t)),
             Event::Dispatch => {

@@ -81,7 +81,7 @@ impl<'a> Requester<'a> {
     }
 
     pub fn pop(&mut self, t: Time, shared: &mut Shared, writer: &mut Writer) {
-        let Some((_, load)) = self.queue.head() else { return };
+        let Some((_, &load)) = self.queue.head() else { return };
         self.queue.pop(t);
         shared.store_to_load.pop(load.pop_prev);
         shared.compute_to_load.pop(load.pop_next);
@@ -160,7 +160,7 @@ impl<'a> Writer<'a> {
     pub fn advance(&mut self, shared: &mut Shared) {
         loop {
             if !self.busy {
-                let Some((visible, load)) = self.window.head() else { return };
+                let Some((visible, &load)) = self.window.head() else { return };
                 let t = self.at.max(visible);
                 self.window.pop(t);
                 self.start(load);

@@ -30,6 +30,14 @@ pub(crate) struct WriteBurst {
     pub tells: bool,
 }
 
+/// Whose burst passed the data port.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Served {
+    Fetch,
+    Load,
+    Store,
+}
+
 pub(crate) struct Memory<'a> {
     config: &'a Config,
     spec: &'a MemorySpec,
@@ -141,14 +149,15 @@ impl<'a> Memory<'a> {
         writer: &mut Writer,
         store: &mut Store,
         shared: &mut Shared,
-    ) {
+    ) -> Served {
         let read = self.reads.front().map_or(NEVER, |(ready, _)| *ready);
         let write = self.writes.front().map_or(NEVER, |(ready, _)| *ready);
         let bus = self.config.bus_bytes();
         let mut at = t;
         let mut last = t;
+        let served;
         if read <= write {
-            let Some((_, burst)) = self.reads.pop_front() else { return };
+            let Some((_, burst)) = self.reads.pop_front() else { return Served::Store };
             let mut streamed = 0;
             if self.steady
                 && burst.client == Client::Load
@@ -172,8 +181,12 @@ impl<'a> Memory<'a> {
                 at = last + self.interval;
             }
             self.read_done.push(last);
+            served = match burst.client {
+                Client::Fetch => Served::Fetch,
+                Client::Load => Served::Load,
+            };
         } else {
-            let Some((_, burst)) = self.writes.pop_front() else { return };
+            let Some((_, burst)) = self.writes.pop_front() else { return Served::Store };
             let mut faulty = false;
             shared.counters.written += u64::from(burst.beats * bus);
             if self.steady {
@@ -199,8 +212,10 @@ impl<'a> Memory<'a> {
                 }
             }
             self.write_done.push(response);
+            served = Served::Store;
         }
         self.port_free = last + self.interval;
+        served
     }
 
     pub fn quiet_from(&self) -> Time {

@@ -57,7 +57,7 @@ impl<'a> Store<'a> {
     }
 
     pub fn pop(&mut self, t: Time, shared: &mut Shared) {
-        let Some((_, store)) = self.queue.head() else { return };
+        let Some((_, &store)) = self.queue.head() else { return };
         self.queue.pop(t);
         shared.compute_to_store.pop(store.pop_prev);
         self.store = store;

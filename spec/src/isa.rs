@@ -83,9 +83,14 @@ impl Field {
         if value < self.min() || value > self.max() {
             return Err(EncodeError { field: self.name, value, min: self.min(), max: self.max() });
         }
-        for bit in 0..self.width {
-            let at = (self.lsb + bit) as usize;
-            bytes[at / 8] |= ((value >> bit & 1) as u8) << (at % 8);
+        // Byte by byte, from the bit in the first one on.
+        let (mut bit, end) = (self.lsb, self.lsb + self.width);
+        let mut rest = value as u64;
+        while bit < end {
+            let take = (8 - bit % 8).min(end - bit);
+            bytes[bit as usize / 8] |= ((rest & ((1 << take) - 1)) << (bit % 8)) as u8;
+            rest >>= take;
+            bit += take;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use compiler::layer_table::LayerTable;
 use compiler::network::Network;
@@ -52,11 +52,15 @@ type Runs = Result<Vec<Result<Counters, String>>, String>;
 /// A network's totals for each memory.
 type Networks = Result<Vec<Result<Totals, String>>, String>;
 
+/// What a layer's program counts, and its strategy: worked out by whoever wants it first, outside of any lock.
+type Timed = Arc<OnceLock<(Runs, &'static str)>>;
+
 /// A layer in a family.
+#[derive(Default)]
 struct LayerCache {
     costs: Costs,
-    by_buffers: HashMap<[u32; 4], Arc<(Runs, &'static str)>>,
-    by_program: HashMap<Vec<i64>, Arc<(Runs, &'static str)>>,
+    by_buffers: HashMap<[u32; 4], Timed>,
+    by_program: HashMap<Vec<i64>, Timed>,
 }
 
 /// The programs of a network in a family.
@@ -243,15 +247,8 @@ impl Evaluator {
             families.push_back(found.clone());
             return found.1;
         }
-        let layer = |_: &Layer| {
-            Mutex::new(LayerCache {
-                costs: Costs::default(),
-                by_buffers: HashMap::new(),
-                by_program: HashMap::new(),
-            })
-        };
         let family = Arc::new(Family {
-            layers: self.layers.iter().map(layer).collect(),
+            layers: self.layers.iter().map(|_| Mutex::default()).collect(),
             networks: self.networks.iter().map(|_| Mutex::default()).collect(),
         });
         families.push_back((number, family.clone()));
@@ -288,13 +285,13 @@ impl Evaluator {
         config: &Config,
         first: u64,
     ) -> Networks {
-        let mut different: HashMap<usize, Arc<(Runs, &'static str)>> = HashMap::new();
+        let mut different: HashMap<usize, Timed> = HashMap::new();
         for &n in layers {
-            if !different.contains_key(&n) {
-                different.insert(n, self.layer(family, n, config, first));
-            }
+            different.entry(n).or_insert_with(|| self.layer(family, n, config, first));
         }
-        if let Some((n, e)) = layers.iter().find_map(|n| Some((n, different[n].0.as_ref().err()?))) {
+        // Another thread may still be at it: whoever asked first.
+        let timed = |n: &usize| different[n].wait();
+        if let Some((n, e)) = layers.iter().find_map(|n| Some((n, timed(n).0.as_ref().err()?))) {
             return Err(format!("{}: {e}", self.layers[*n]));
         }
         let mut totals = Vec::new();
@@ -304,7 +301,7 @@ impl Evaluator {
                     Totals { counters: Counters::default(), work: Work::default(), bound: 0.0, layers: Vec::new() };
                 let mut sum = total.counters.values();
                 for (index, (row, n)) in table.layers.iter().zip(layers).enumerate() {
-                    let (runs, strategy) = &*different[n];
+                    let (runs, strategy) = timed(n);
                     let Ok(runs) = runs else { continue };
                     let counters = runs[memory].as_ref().map_err(Clone::clone)?;
                     let count = u64::from(row.count);
@@ -335,33 +332,27 @@ impl Evaluator {
         Ok(totals)
     }
 
-    fn layer(&self, family: &Family, number: usize, config: &Config, first: u64) -> Arc<(Runs, &'static str)> {
+    fn layer(&self, family: &Family, number: usize, config: &Config, first: u64) -> Timed {
         let [ibuf, wbuf, obuf, _, pbuf] = config.buffers();
         let buffers = [ibuf, wbuf, obuf, pbuf];
+        let layer = &self.layers[number];
         let mut cache = lock(&family.layers[number]);
         if let Some(found) = cache.by_buffers.get(&buffers) {
             return found.clone();
         }
-        let layer = &self.layers[number];
-        let found = match compiler::plan_with_costs(layer, config, &mut cache.costs) {
-            Err(e) => Arc::new((Err(e.to_string()), "")),
-            Ok(plan) => {
-                let key = fingerprint(&plan);
-                match cache.by_program.get(&key) {
-                    Some(found) => found.clone(),
-                    None => {
-                        let runs = compiler::assemble(&plan, None)
-                            .map_err(|e| e.to_string())
-                            .map(|program| self.runs(&program, config, first));
-                        let found = Arc::new((runs, plan.strategy()));
-                        cache.by_program.insert(key, found.clone());
-                        found
-                    }
-                }
-            }
+        let (timed, plan) = match compiler::plan_with_costs(layer, config, &mut cache.costs) {
+            Err(e) => (Arc::new(OnceLock::from((Err(e.to_string()), ""))), None),
+            Ok(plan) => (cache.by_program.entry(fingerprint(&plan)).or_default().clone(), Some(plan)),
         };
-        cache.by_buffers.insert(buffers, found.clone());
-        found
+        cache.by_buffers.insert(buffers, timed.clone());
+        drop(cache);
+        if let Some(plan) = plan {
+            timed.get_or_init(|| {
+                let program = compiler::assemble(&plan, None).map_err(|e| e.to_string());
+                (program.map(|program| self.runs(&program, config, first)), plan.strategy())
+            });
+        }
+        timed
     }
 
     /// The counters of a program for each memory.
