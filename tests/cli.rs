@@ -100,6 +100,8 @@ const REFUSED: &[&[&str]] = &[
     &["asm", "bad-field.asm", "-o", "out.bin"],
     &["asm", "bad-value.asm", "-o", "out.bin"],
     &["config", "--config", "nothing"],
+    &["area", "--config", "nothing"],
+    &["area", "--rows", "17"],
     &["quantize"],
     &["quantize", "missing.onnx", "--calibrate", "none.npy", "-o", "out.onnx"],
     &["quantize", "no-toml.toml", "--calibrate", "none.npy", "-o", "out.onnx"],
