@@ -43,6 +43,34 @@ CMOS = {
     "$_NMUX_": 10, "$_MUX_": 12, "$_XOR_": 12, "$_XNOR_": 12, "$_AND_": 6, "$_OR_": 6, "$_DFF_P_": 16,
 }  # fmt: skip
 
+# The script for abc is that of `synth_ecp5`, but for the required time. Without one abc takes each module's least depth,
+# and spends half as many LUTs again on modules that are nowhere near the longest path of the whole.
+RECIPE = """
+proc
+opt_expr
+opt_clean
+design -save start
+
+synth_ecp5 -noflatten -top koch -run begin:map_luts
+techmap -map +/ecp5/latches_map.v
+abc -lut 4:7 -script +strash;&get,-n;&fraig,-x;&put;scorr;dc2;dretime;strash;dch,-f;if,-D,20;mfs2
+clean
+synth_ecp5 -noflatten -top koch -run map_cells:check
+tee -q -o ecp5.txt stat
+
+design -load start
+async2sync
+synth -top koch -noabc -run coarse:fine
+opt -fast -full
+techmap
+opt -fast
+dfflegalize -cell $_DFF_P_ x
+opt_clean
+abc -g cmos
+opt_clean
+tee -q -o cmos.txt stat
+"""
+
 # Name, rows, cols, lanes, operand_bits, bus_bits, burst_beats, outstanding, buffers in KiB: ibuf, wbuf, obuf, rbuf, pbuf.
 # After the named configs: no two numbers go together.
 POINTS = """
@@ -148,36 +176,9 @@ def digest(*texts):
 
 def synthesise(directory, files, known):
     """ECP5 cells and CMOS cells of every module that is not known."""
-    drop = f"blackbox {' '.join(known)};" if known else ""
-    yosys(
-        directory,
-        f"""read_verilog -sv {" ".join(files)}
-        hierarchy -check -top koch
-        {drop} proc; opt_expr; opt_clean; design -save start
-        synth_ecp5 -noflatten -top koch -run begin:map_luts
-        techmap -map +/ecp5/latches_map.v
-        abc -lut 4:7 -script {LUTS}
-        clean
-        synth_ecp5 -noflatten -top koch -run map_cells:check
-        tee -q -o ecp5.txt stat
-        design -load start
-        async2sync
-        synth -top koch -noabc -run coarse:fine
-        opt -fast -full
-        techmap
-        opt -fast
-        dfflegalize -cell $_DFF_P_ x
-        opt_clean
-        abc -g cmos
-        opt_clean
-        tee -q -o cmos.txt stat""",
-    )
+    drop = f"blackbox {' '.join(known)}" if known else ""
+    yosys(directory, f"read_verilog -sv {' '.join(files)}\nhierarchy -check -top koch\n{drop}\n{RECIPE}")
     return stat(directory / "ecp5.txt"), stat(directory / "cmos.txt")
-
-
-# The script of `synth_ecp5` for abc, but for the required time. Without one abc takes each module's depth for the least,
-# and spends half as many LUTs again on modules that are nowhere near the longest path of the whole.
-LUTS = "+strash;&get,-n;&fraig,-x;&put;scorr;dc2;dretime;strash;dch,-f;if,-D,20;mfs2"
 
 
 def row(name, point, cache, known_hash=None):
@@ -203,7 +204,7 @@ def row(name, point, cache, known_hash=None):
             inner = sorted(m for m in found[module] if m in found)
             for m in inner:
                 name_contents(m)
-            key[module] = digest(module, source(module), LUTS, *(key[m] for m in inner))
+            key[module] = digest(module, source(module), RECIPE, *(key[m] for m in inner))
 
         name_contents("koch")
         known = [m for m in found if key[m] in cache and m != "koch"]
