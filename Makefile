@@ -32,7 +32,7 @@ out/zoo/%-int8.onnx: scripts/make_zoo.py
 	scripts/setup.sh fixtures
 	.tools/venv/bin/python scripts/make_zoo.py out/zoo --only $*
 
-area: setup ## Synthesise what the area estimate is fitted to, where the Verilog has changed: a quarter of an hour
+area: setup ## Synthesise what the area estimate is fitted to, where the Verilog has changed: half an hour
 	cargo build --release
 	scripts/area.py
 	KOCH_BLESS=1 cargo test --release --package area

@@ -58,7 +58,8 @@ impl Fit {
         counts: &[f64],
         weights: &[f64],
     ) -> Result<Self, Broken> {
-        let matrix = DMatrix::from_fn(configs.len(), terms.len(), |i, j| terms[j].1(&configs[i]) * weights[i]);
+        let matrix =
+            DMatrix::from_fn(configs.len(), terms.len(), |i, j| terms[j].1(&configs[i]) * weights[i]);
         let goal = DVector::from_fn(configs.len(), |i, _| counts[i] * weights[i]);
         // Columns of one length, so that the rank does not depend on units.
         let lengths: Vec<f64> = matrix.column_iter().map(|c| c.norm().max(f64::MIN_POSITIVE)).collect();

@@ -112,8 +112,11 @@ impl Model {
 
         let sum = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<f64>>();
         let estimates: Vec<f64> = configs.iter().map(|c| transistors.at(c)).collect();
-        let total_errors =
-            Errors::new(&sum(&logic, &memory), &sum(&estimates, &memory), &sum(&transistors.left_out, &memory));
+        let total_errors = Errors::new(
+            &sum(&logic, &memory),
+            &sum(&estimates, &memory),
+            &sum(&transistors.left_out, &memory),
+        );
 
         let exact = |counted: &dyn Fn(&Point) -> f64, formula: &dyn Fn(&Config) -> f64| {
             let estimates: Vec<f64> = configs.iter().map(formula).collect();
@@ -182,7 +185,8 @@ impl Model {
             self.points
         );
         for Resource { name, errors: e, .. } in &self.resources {
-            let percent = [e.mean, e.worst, e.left_out_mean, e.left_out_worst].map(|x| format!("{:.2}", 100.0 * x));
+            let percent =
+                [e.mean, e.worst, e.left_out_mean, e.left_out_worst].map(|x| format!("{:.2}", 100.0 * x));
             let _ = writeln!(out, "| {name} | {:.4} | {} |", e.r_squared, percent.join(" | "));
         }
         for Resource { name, terms, .. } in self.resources.iter().filter(|r| !r.terms.is_empty()) {

@@ -38,11 +38,8 @@ const MARCH: Term =
     ("cols · log2(wbuf words)", |c| f64::from(c.cols * c.wbuf_words().next_power_of_two().trailing_zeros()));
 
 /// Of LUTs outside memories.
-pub(crate) const LUTS: &[Term] =
-    &[ONE, WIDE, ARRAY, WIDE_ARRAY, ROWS, COLS, LANES, POST, BUS];
+pub(crate) const LUTS: &[Term] = &[ONE, WIDE, ARRAY, WIDE_ARRAY, ROWS, COLS, LANES, POST, BUS];
 /// Of flip-flops.
-pub(crate) const FFS: &[Term] =
-    &[ONE, WIDE, ARRAY, WIDE_ARRAY, ROWS, DELAYS, COLS, MARCH, LANES, POST, BUS];
+pub(crate) const FFS: &[Term] = &[ONE, WIDE, ARRAY, WIDE_ARRAY, ROWS, DELAYS, COLS, MARCH, LANES, POST, BUS];
 /// Of transistors outside memories.
-pub(crate) const TRANSISTORS: &[Term] =
-    &[ONE, WIDE, ARRAY, WIDE_ARRAY, ROWS, DELAYS, COLS, LANES, POST, BUS];
+pub(crate) const TRANSISTORS: &[Term] = &[ONE, WIDE, ARRAY, WIDE_ARRAY, ROWS, DELAYS, COLS, LANES, POST, BUS];
