@@ -102,3 +102,8 @@ pub(crate) fn memory_bits(config: &Config) -> u64 {
     let bits = |m: Memory| u64::from(m.bits) * u64::from(m.words) * u64::from(m.count);
     banks(config).into_iter().chain(others(config)).map(bits).sum()
 }
+
+/// Bits that the banks in distributed RAM read at a time.
+pub(crate) fn distributed_bits(config: &Config) -> u32 {
+    banks(config).iter().filter(|b| b.is_distributed()).map(|b| b.count * b.bits).sum()
+}
