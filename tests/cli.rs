@@ -221,6 +221,22 @@ fn generate_is_reproducible_and_complete() {
 }
 
 #[test]
+fn area_is_estimated() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let of = |cols| json(&koch(&["area", "--config", "default", "--cols", cols, "--json"], dir.path()));
+    let (less, more) = (of("16"), of("32"));
+    assert_eq!(more["area"]["multipliers"], 7 * 32 + 9 * 8);
+    for name in ["luts", "ffs", "multipliers", "transistors"] {
+        assert!(less["area"][name].as_u64() < more["area"][name].as_u64(), "{name}");
+    }
+    let fit = json(&koch(&["area", "--fit", "--json"], dir.path()));
+    let errors = |r: &serde_json::Value| r["errors"]["left_out_mean"].is_number();
+    assert!(fit.as_array().is_some_and(|all| all.len() > 4 && all.iter().all(errors)), "{fit}");
+    let page = koch(&["area", "--fit"], dir.path());
+    assert!(text(&page.stdout).contains("| 1.0000 | 0.00 | 0.00 |"), "{}", text(&page.stdout));
+}
+
+#[test]
 fn disassembly_assembles_to_the_same_bytes() {
     let dir = tempfile::tempdir().expect("a directory");
     let layer = "conv cin=5 h=9 w=8 cout=7 k=3 stride=2 pad=1";

@@ -56,9 +56,9 @@ impl std::error::Error for Broken {}
 pub struct Resource {
     /// What it is, as in [`Area`].
     pub name: &'static str,
-    /// What is not fitted, as a formula; empty if nothing.
-    pub structure: &'static str,
-    /// Fitted terms with their coefficients, which are added to the structure.
+    /// By fit or by formula.
+    pub how: &'static str,
+    /// The fit's terms with their coefficients.
     pub terms: Vec<(&'static str, f64)>,
     /// How far estimates are from what Yosys counts.
     pub errors: Errors,
@@ -125,10 +125,10 @@ impl Model {
         let named = |fit: &Fit| {
             fit.terms.iter().zip(&fit.coefficients).map(|((name, _), c)| (*name, *c)).collect::<Vec<_>>()
         };
-        let resource = |name, structure, terms, errors| Resource { name, structure, terms, errors };
+        let resource = |name, how, terms, errors| Resource { name, how, terms, errors };
         let resources = vec![
-            resource("luts", "6 · distributed RAMs", named(&luts), luts_errors),
-            resource("ffs", "", named(&ffs), ffs_errors),
+            resource("luts", "fit + 6 · distributed_rams", named(&luts), luts_errors),
+            resource("ffs", "fit", named(&ffs), ffs_errors),
             resource(
                 "multipliers",
                 "rows · cols + 4 · lanes + 5 · lanes · [8 bit]",
@@ -137,23 +137,23 @@ impl Model {
             ),
             resource(
                 "block_rams",
-                "banks",
+                "banks of buffers",
                 vec![],
                 exact(&|p| p.block_rams.into(), &|c| exact::block_rams(c).into()),
             ),
             resource(
                 "distributed_rams",
-                "small memories",
+                "other memories, shallow banks",
                 vec![],
                 exact(&|p| p.distributed_rams.into(), &|c| exact::distributed_rams(c).into()),
             ),
             resource(
                 "memory_bits",
-                "memories",
+                "all memories",
                 vec![],
                 exact(&|p| p.memory_bits as f64, &|c| exact::memory_bits(c) as f64),
             ),
-            resource("logic_transistors", "", named(&transistors), logic_errors),
+            resource("logic_transistors", "fit", named(&transistors), logic_errors),
             resource("transistors", "logic_transistors + 8 · memory_bits", vec![], total_errors),
         ];
         Ok(Self { luts, ffs, transistors, resources, points: points.len() })
@@ -181,13 +181,14 @@ impl Model {
     pub fn page(&self) -> String {
         let mut out = format!(
             "{} points. Errors are in per cent of what Yosys counts; *left out* is each point by the fit to all others.\n\n\
-             | resource | R² | mean | worst | left out: mean | worst |\n| --- | ---: | ---: | ---: | ---: | ---: |\n",
+             | resource | how | R² | mean | worst | left out: mean | worst |\n\
+             | --- | --- | ---: | ---: | ---: | ---: | ---: |\n",
             self.points
         );
-        for Resource { name, errors: e, .. } in &self.resources {
+        for Resource { name, how, errors: e, .. } in &self.resources {
             let percent =
                 [e.mean, e.worst, e.left_out_mean, e.left_out_worst].map(|x| format!("{:.2}", 100.0 * x));
-            let _ = writeln!(out, "| {name} | {:.4} | {} |", e.r_squared, percent.join(" | "));
+            let _ = writeln!(out, "| {name} | {how} | {:.4} | {} |", e.r_squared, percent.join(" | "));
         }
         for Resource { name, terms, .. } in self.resources.iter().filter(|r| !r.terms.is_empty()) {
             let _ = write!(out, "\n| {name}: coefficient | of |\n| ---: | --- |\n");
