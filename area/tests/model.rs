@@ -19,10 +19,10 @@ fn estimates_are_as_good_as_promised() {
     for resource in model.resources() {
         let errors = resource.errors;
         let (mean, worst, left_out) = match resource.name {
-            "luts" => (0.02, 0.08, 0.03),
-            "ffs" => (0.01, 0.04, 0.02),
-            "logic_transistors" => (0.02, 0.08, 0.03),
-            "transistors" => (0.01, 0.05, 0.02),
+            "luts" => (0.006, 0.03, 0.015),
+            "ffs" => (0.004, 0.012, 0.01),
+            "logic_transistors" => (0.003, 0.012, 0.006),
+            "transistors" => (0.001, 0.003, 0.002),
             _ => (0.0, 0.0, 0.0),
         };
         let name = resource.name;
