@@ -2,12 +2,12 @@
 """Synthesises design points with Yosys and writes area/yosys.csv, the data of the area estimate.
 
     scripts/area.py               every point of POINTS that is not in the file with the same Verilog
-    scripts/area.py --row NAME    one point from nothing, as a row to stdout, for tests
+    scripts/area.py --row NAME    one point as a row to stdout, for tests
     scripts/area.py --flat NAME   one point flattened by plain `synth_ecp5`, to see what hierarchy costs
 
 The hierarchy is kept: a module is synthesised once for each set of parameters and counted as often as it is there.
-What Yosys said of a module is kept in out/area/modules.json, since most are alike in many points; a point's row is the
-same with and without. $KOCH is the koch command to generate with, by default target/release/koch. docs/area.md says what
+What Yosys said of a module is kept in out/area/modules.json by its text, since most are alike in many points; a point's
+row is the same with and without. $KOCH is the koch command to generate with, by default target/release/koch. docs/area.md says what
 is counted.
 """
 
@@ -37,14 +37,15 @@ CELLS = {
     "block_rams": "DP16KD",
 }
 COUNTS = [*CELLS, "memory_bits", "logic_transistors"]
-# Transistors of a cell of static CMOS. Those of the other cells that `abc -g cmos` and dfflegalize leave are none.
+# Transistors of the cells that `abc -g cmos` and dfflegalize leave, as in `stat -tech cmos`.
 CMOS = {
     "$_NOT_": 2, "$_NAND_": 4, "$_NOR_": 4, "$_AOI3_": 6, "$_OAI3_": 6, "$_AOI4_": 8, "$_OAI4_": 8,
     "$_NMUX_": 10, "$_MUX_": 12, "$_XOR_": 12, "$_XNOR_": 12, "$_AND_": 6, "$_OR_": 6, "$_DFF_P_": 16,
 }  # fmt: skip
 
 # The script for abc is that of `synth_ecp5`, but for the required time. Without one abc takes each module's least depth,
-# and spends half as many LUTs again on modules that are nowhere near the longest path of the whole.
+# and spends half as many LUTs again on modules that are nowhere near the longest path of the whole. After a change, delete
+# area/yosys.csv: its rows go by the Verilog alone.
 RECIPE = """
 proc
 opt_expr
@@ -110,11 +111,20 @@ def flags(point):
     return out
 
 
+def run(command, remedy, **options):
+    """What a command prints; ends the script if it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    except OSError as e:
+        sys.exit(f"area: {command[0]}: {e.strerror}; {remedy}")
+    if done.returncode != 0:
+        sys.exit(f"area: {command[0]}: {done.stderr.strip()}")
+    return done.stdout
+
+
 def yosys(directory, script):
     """Runs a script in a directory."""
-    run = subprocess.run(["yosys", "-q", "-p", script], cwd=directory, capture_output=True, text=True, check=False)
-    if run.returncode != 0:
-        sys.exit(f"area: yosys: {run.stderr.strip()}")
+    run(["yosys", "-q", "-p", script], "`make setup` installs it", cwd=directory)
 
 
 def stat(path):
@@ -134,12 +144,9 @@ def stat(path):
 def generate(directory, point):
     """Writes a point's Verilog. Gives its config, its text by file without comments, and the list of files."""
     koch = os.environ.get("KOCH", ROOT / "target" / "release" / "koch")
-    command = [koch, "generate", *flags(point), "-o", directory]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    if run.returncode != 0:
-        sys.exit(f"area: {run.stderr.strip()}; `cargo build --release` makes the command, $KOCH names another")
-    shown = [koch, "config", "--json", "--config", directory / "config.toml"]
-    config = json.loads(subprocess.run(shown, capture_output=True, text=True, check=True).stdout)
+    remedy = "`cargo build --release` makes it, $KOCH names another"
+    run([koch, "generate", *flags(point), "-o", directory], remedy)
+    config = json.loads(run([koch, "config", "--json", "--config", directory / "config.toml"], remedy))
     files = (directory / "koch.f").read_text().split()
     text = {f: re.sub(r" *//.*", "", (directory / f).read_text()) for f in files}
     return config, text, files
@@ -190,20 +197,22 @@ def row(name, point, cache, known_hash=None):
         found = stat(directory / "found.txt")
         # The name of a derived module holds that of its file and the parameters.
         source = lambda module: text[re.search(r"koch\w*?(?=_part|\W|$)", module)[0] + ".sv"]
+        version = run(["yosys", "-V"], "`make setup` installs it")
         key = {}
 
         def name_contents(module):
             inner = sorted(m for m in found[module] if m in found)
             for m in inner:
                 name_contents(m)
-            key[module] = digest(module, source(module), RECIPE, *(key[m] for m in inner))
+            key[module] = digest(module, source(module), RECIPE, version, *(key[m] for m in inner))
 
         name_contents("koch")
-        known = [m for m in found if key[m] in cache and m != "koch"]
-        ecp5, cmos = synthesise(directory, files, known)
-        for module in found:
-            if module in known:
-                continue
+        # A module that is not known makes those around it unknown, up to the top.
+        known = [m for m in found if key[m] in cache]
+        unknown = [m for m in found if key[m] not in cache]
+        if unknown:
+            ecp5, cmos = synthesise(directory, files, known)
+        for module in unknown:
             counts = {c: ecp5[module].get(cell, 0) for c, cell in CELLS.items()}
             counts["memory_bits"] = found[module]["bits"]
             gates = {c: n for c, n in cmos[module].items() if c.startswith("$_")}
@@ -246,8 +255,10 @@ def main():
     parser.add_argument("--row", choices=points, metavar="NAME", help="one point from nothing, to stdout")
     parser.add_argument("--flat", choices=points, metavar="NAME", help="one point flattened, to stdout")
     args = parser.parse_args()
+    cache = json.loads(CACHE.read_text()) if CACHE.exists() else {}
     if args.row:
-        print(table([row(args.row, points[args.row], {})]), end="")
+        print(table([row(args.row, points[args.row], cache)]), end="")
+        write(CACHE, json.dumps(cache))
         return
     if args.flat:
         with tempfile.TemporaryDirectory() as temporary:
@@ -261,7 +272,6 @@ def main():
     rows = {}
     if TABLE.exists():
         rows = {r["name"]: r for r in csv.DictReader(TABLE.open())}
-    cache = json.loads(CACHE.read_text()) if CACHE.exists() else {}
     for name, point in points.items():
         begin = time.monotonic()
         new = row(name, point, cache, rows.get(name, {}).get("verilog"))
