@@ -6,8 +6,8 @@
     scripts/area.py --flat NAME   one point flattened by plain `synth_ecp5`, to see what hierarchy costs
 
 The hierarchy is kept: a module is synthesised once for each set of parameters and counted as often as it is there.
-What Yosys said of a module is kept in out/area/modules.json by its text, since most are alike in many points; a point's
-row is the same with and without. $KOCH is the koch command to generate with, by default target/release/koch. docs/area.md says what
+What Yosys said of a module is kept in out/area/modules.json by its text, since most are alike in many points. What abc
+makes of the same module differs by some tenths of a per cent with what else is synthesised in the same run. $KOCH is the koch command to generate with, by default target/release/koch. docs/area.md says what
 is counted.
 """
 
