@@ -7,8 +7,8 @@
 
 The hierarchy is kept: a module is synthesised once for each set of parameters and counted as often as it is there.
 What Yosys said of a module is kept in out/area/modules.json by its text, since most are alike in many points. What abc
-makes of the same module differs by some tenths of a per cent with what else is synthesised in the same run. $KOCH is the koch command to generate with, by default target/release/koch. docs/area.md says what
-is counted.
+makes of the same module differs by some tenths of a per cent with what else is synthesised in the same run. $KOCH is the koch command to generate with, by default
+target/release/koch. docs/area.md says what is counted.
 """
 
 import argparse
