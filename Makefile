@@ -1,6 +1,6 @@
 # Everything here is a thin call: scripts/ and the `koch` command do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench bless fuzz fuzz-import networks
+.PHONY: help setup demo test check area bench bless fuzz fuzz-import networks
 
 KOCH := cargo run --release --quiet --bin koch --
 NETWORKS := alexnet densenet121 googlenet mobilenetv1 mobilenetv2 resnet50 shufflenet squeezenet vgg16
@@ -31,6 +31,11 @@ bench: setup out/zoo/resnet50-int8.onnx ## Measure speed
 out/zoo/%-int8.onnx: scripts/make_zoo.py
 	scripts/setup.sh fixtures
 	.tools/venv/bin/python scripts/make_zoo.py out/zoo --only $*
+
+area: setup ## Synthesise what the area estimate is fitted to, where the Verilog has changed: half an hour
+	cargo build --release
+	scripts/area.py
+	KOCH_BLESS=1 cargo test --release --package area
 
 bless: setup ## Write the test snapshots anew
 	KOCH_BLESS=1 cargo test --workspace --release

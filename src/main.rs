@@ -5,6 +5,7 @@
 #[macro_use]
 mod out;
 
+mod area;
 mod args;
 mod asm;
 mod bench;
@@ -67,6 +68,8 @@ enum Verb {
     Asm(asm::Args),
     /// Print a config, or the named configs.
     Config(config::Args),
+    /// Estimate what a config costs in an FPGA and in transistors.
+    Area(area::Args),
     /// Random configs, layers and memories on every machine.
     Fuzz(fuzz::Args),
     /// A tour: generate the default config and run two real layers on it.
@@ -107,6 +110,7 @@ fn main() -> ExitCode {
         Verb::Disasm(args) => disasm::run(&args),
         Verb::Asm(args) => asm::run(&args),
         Verb::Config(args) => config::run(&args),
+        Verb::Area(args) => area::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Bench(args) => bench::run(&args),

@@ -1,7 +1,7 @@
 //! `koch sweep`.
 
 use crate::network::bar;
-use crate::{Failure, Outcome};
+use crate::Outcome;
 use std::path::PathBuf;
 use sweep::{Evaluator, Shard, Spec, Sweep};
 
@@ -22,7 +22,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Outcome {
     let spec = Spec::load(&args.spec)?;
-    let evaluator = Evaluator::new(spec, Box::new(Estimate))?;
+    let evaluator = Evaluator::new(spec, Box::new(Estimate(::area::Model::new()?)))?;
     let sweep = Sweep::open(&evaluator, &args.output, args.shard)?;
     let (rows, there) = sweep.progress();
     let bar = bar(rows, "points");
@@ -38,10 +38,12 @@ pub fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
-struct Estimate;
+/// The area model, as a sweep wants it.
+struct Estimate(::area::Model);
 
 impl sweep::Area for Estimate {
-    fn estimate(&self, _: &spec::Config) -> [u64; 5] {
-        [0; 5]
+    fn estimate(&self, config: &spec::Config) -> [u64; 5] {
+        let area = self.0.estimate(config);
+        [area.luts, area.ffs, area.multipliers, area.block_rams, area.transistors]
     }
 }

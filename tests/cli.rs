@@ -109,6 +109,8 @@ const REFUSED: &[&[&str]] = &[
     &["asm", "bad-field.asm", "-o", "out.bin"],
     &["asm", "bad-value.asm", "-o", "out.bin"],
     &["config", "--config", "nothing"],
+    &["area", "--config", "nothing"],
+    &["area", "--rows", "17"],
     &["quantize"],
     &["quantize", "missing.onnx", "--calibrate", "none.npy", "-o", "out.onnx"],
     &["quantize", "no-toml.toml", "--calibrate", "none.npy", "-o", "out.onnx"],
@@ -225,6 +227,22 @@ fn generate_is_reproducible_and_complete() {
     // The config that comes with the Verilog is the config.
     let output = koch(&["config", "--config", "one/config.toml"], dir.path());
     assert!(text(&output.stdout).contains("rows = 4") && text(&output.stdout).contains("ibuf = \"64KiB\""));
+}
+
+#[test]
+fn area_is_estimated() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let of = |cols| json(&koch(&["area", "--config", "default", "--cols", cols, "--json"], dir.path()));
+    let (less, more) = (of("16"), of("32"));
+    assert_eq!(more["area"]["multipliers"], 7 * 32 + 9 * 8);
+    for name in ["luts", "ffs", "multipliers", "transistors"] {
+        assert!(less["area"][name].as_u64() < more["area"][name].as_u64(), "{name}");
+    }
+    let fit = json(&koch(&["area", "--fit", "--json"], dir.path()));
+    let errors = |r: &serde_json::Value| r["errors"]["left_out_mean"].is_number();
+    assert!(fit.as_array().is_some_and(|all| all.len() > 4 && all.iter().all(errors)), "{fit}");
+    let page = koch(&["area", "--fit"], dir.path());
+    assert!(text(&page.stdout).contains("| 1.0000 | 0.00 | 0.00 |"), "{}", text(&page.stdout));
 }
 
 #[test]

@@ -56,6 +56,12 @@ fn the_reference_knows_only_the_contract() {
     assert_eq!(graph(false)["reference"], BTreeSet::from(["spec".to_owned()]));
 }
 
+/// A sweep asks for millions of estimates: they need no Verilog.
+#[test]
+fn the_area_estimate_knows_only_the_contract() {
+    assert_eq!(graph(false)["area"], BTreeSet::from(["spec".to_owned()]));
+}
+
 #[test]
 fn only_the_command_uses_the_testbench() {
     for (package, depends) in graph(true) {
