@@ -1,10 +1,6 @@
 # Everything here is a thin call: scripts/ and the `koch` command do the work.
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help setup demo test check area bench bless fuzz fuzz-import networks
-=======
-.PHONY: help setup demo test check bench bless fuzz fuzz-import networks book
->>>>>>> book
+.PHONY: help setup demo test check area bench bless book fuzz fuzz-import networks
 
 KOCH := cargo run --release --quiet --bin koch --
 NETWORKS := alexnet densenet121 googlenet mobilenetv1 mobilenetv2 resnet50 shufflenet squeezenet vgg16

@@ -9,6 +9,7 @@ mod area;
 mod args;
 mod asm;
 mod bench;
+mod check;
 mod compile;
 mod config;
 mod demo;
