@@ -33,6 +33,16 @@ const NETWORKS: &[(Set, &str, &str)] = &[
     (Set::Zoo, "resnet50-int8", "resnet50-input"),
 ];
 /// Most seconds to compile a network, to predict it and to run it on the Verilated RTL.
+/// Buffers from a quarter of `default`'s up, and memories, on whole networks.
+const SWEEP: &str = r#"
+networks = ["alexnet.csv", "googlenet.csv", "resnet50.csv", "vgg16.csv", "mobilenetv1.csv", "mobilenetv2.csv", "squeezenet.csv"]
+ibuf = "64KiB..2MiB *2"
+wbuf = "64KiB..2MiB *2"
+obuf = "16KiB..256KiB *2"
+pbuf = "4KiB..32KiB *2"
+latency = [20, 40, 80, 160]
+"#;
+const SWEEP_SPEED: f64 = 100_000.0;
 const NETWORK_SECONDS: [f64; 3] = [2.0, 0.02, 60.0];
 
 enum Set {
@@ -54,6 +64,9 @@ pub struct Args {
     /// Directory with ResNet-50 as `scripts/make_zoo.py` makes it; without it, it is not measured.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/out/zoo"), value_name = "DIR")]
     zoo: PathBuf,
+    /// Directory with the layer tables that are swept; without them, nothing is.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/networks"), value_name = "DIR")]
+    tables: PathBuf,
 }
 
 #[derive(Serialize)]
@@ -69,6 +82,17 @@ struct Results {
     layers: Vec<Report>,
     speeds: Speeds,
     networks: Vec<NetworkSpeeds>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sweep: Option<SweepSpeed>,
+}
+
+#[derive(Serialize)]
+struct SweepSpeed {
+    rows: u64,
+    seconds: f64,
+    rows_per_minute: f64,
+    /// Of the whole command.
+    peak_memory: u64,
 }
 
 #[derive(Serialize)]
@@ -114,7 +138,8 @@ pub fn run(args: &Args) -> Outcome {
             networks.push(network(&config, &mut rtl, (&model, &images), args.repeat)?);
         }
     }
-    let results = Results { layers, speeds, networks };
+    let sweep = if args.tables.join("resnet50.csv").exists() { Some(sweep(&args.tables)?) } else { None };
+    let results = Results { layers, speeds, networks, sweep };
     if args.json {
         say!("{}", serde_json::to_string_pretty(&results)?);
     } else {
@@ -179,6 +204,25 @@ fn network(
     })
 }
 
+/// Times the sweep of [`SWEEP`] into a directory of its own, on all cores.
+fn sweep(tables: &Path) -> Result<SweepSpeed, Failure> {
+    let spec = sweep::Spec::parse(SWEEP, tables)?;
+    let evaluator = sweep::Evaluator::new(spec, Box::new(crate::sweep::Estimate::new()?))?;
+    let directory = tempfile::tempdir()?;
+    let start = Instant::now();
+    sweep::Sweep::open(&evaluator, directory.path(), sweep::Shard::ALL)?.run(|_| ())?;
+    let seconds = start.elapsed().as_secs_f64();
+    let rows = evaluator.spec.rows();
+    Ok(SweepSpeed { rows, seconds, rows_per_minute: rows as f64 / seconds * 60.0, peak_memory: peak_memory() })
+}
+
+/// Bytes of memory that the process has had at most; 0 where the system does not tell.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).map_or(0, |k| k << 10)
+}
+
 fn print(results: &Results) {
     say!(
         "config `default`, latency 40, 16 B/cycle, cold start; useful MACs exclude products with zero padding\n"
@@ -229,6 +273,16 @@ fn print(results: &Results) {
         MODEL_SPEED / 1e9,
         word(s.model_cycles_per_second >= MODEL_SPEED)
     );
+    if let Some(s) = &results.sweep {
+        say!(
+            "| sweep of {} rows (point, network), {:.1} s, at most {} MiB | {:.0} rows/min | at least {SWEEP_SPEED}, {} |",
+            s.rows,
+            s.seconds,
+            s.peak_memory >> 20,
+            s.rows_per_minute,
+            word(s.rows_per_minute >= SWEEP_SPEED)
+        );
+    }
     for n in &results.networks {
         let (name, cycles) = (&n.name, n.cycles);
         let rows = [

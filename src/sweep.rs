@@ -29,7 +29,7 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Outcome {
     let spec = Spec::load(&args.spec)?;
-    let evaluator = Evaluator::new(spec, Box::new(Estimate(::area::Model::new()?)))?;
+    let evaluator = Evaluator::new(spec, Box::new(Estimate::new()?))?;
     let sweep = Sweep::open(&evaluator, &args.output, args.shard)?;
     let (rows, there) = sweep.progress();
     let bar = bar(rows, "points");
@@ -49,7 +49,14 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 /// The area model, as a sweep wants it.
-struct Estimate(::area::Model);
+pub struct Estimate(::area::Model);
+
+impl Estimate {
+    /// Fits the model.
+    pub fn new() -> Result<Self, crate::Failure> {
+        Ok(Self(::area::Model::new()?))
+    }
+}
 
 impl sweep::Area for Estimate {
     fn estimate(&self, config: &spec::Config) -> [u64; 5] {

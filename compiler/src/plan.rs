@@ -180,7 +180,15 @@ impl Plan {
         let (row0, row1) = s.input_rows(0, s.out_h);
         let streamed = |place: Option<Place>| i64::from(place.is_some_and(|p| !p.on_chip()));
         let elements = s.images * s.out_h * s.out_w * s.cout * s.operand;
-        let once = s.images * (row1 - row0) * s.w * s.pixel() * streamed(Some(s.places.input))
+        // Columns that any strip reads. Neighbouring strips may share some, and leave out the last ones of the map, so bytes
+        // alone would not tell.
+        let (mut columns, mut end) = (0, 0);
+        for x0 in (0..s.out_w).step_by(self.tiling.strip as usize) {
+            let window = Window::new(s, x0, (x0 + self.tiling.strip).min(s.out_w));
+            columns += (window.first + window.columns - end.max(window.first)).max(0);
+            end = end.max(window.first + window.columns);
+        }
+        let once = s.images * (row1 - row0) * columns * s.pixel() * streamed(Some(s.places.input))
             + s.filter(s.filters()).weights
             + s.param_words() * i64::from(self.config.pbuf_stride())
             + elements * (streamed(s.places.second) + streamed(Some(s.places.output)));
