@@ -65,6 +65,8 @@ struct Placer<'a> {
     config: &'a Config,
     sizes: [i64; 3],
     spans: Vec<Option<(usize, usize)>>,
+    /// Tensors may stay on chip.
+    chain: bool,
     chip: Vec<Option<Chip>>,
     memo: HashMap<(Layer, Kernel, Places), Option<Plan>>,
 }
@@ -76,6 +78,7 @@ pub fn place(lowered: &Lowered, config: &Config, chain: bool) -> Result<Placemen
         config,
         sizes: [config.ibuf, config.obuf, config.rbuf].map(i64::from),
         spans: spans(lowered),
+        chain,
         chip: vec![None; lowered.network.tensors.len()],
         memo: HashMap::new(),
     };
@@ -279,6 +282,7 @@ impl Placer<'_> {
             input: place(0, step.input),
             second: step.second.map(|id| place(1, id)),
             output: place(2, step.output),
+            once: !self.chain,
         })
     }
 

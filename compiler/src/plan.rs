@@ -55,10 +55,12 @@ pub struct Tiling {
 }
 
 /// What a plan costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
     /// Bytes of tensors that cross the bus.
     pub bytes: i64,
+    /// Those of them that have crossed it before.
+    pub again: i64,
     /// Estimated cycles.
     pub cycles: i64,
 }
@@ -174,25 +176,9 @@ impl Plan {
         self.estimate.bytes as u64
     }
 
-    /// Whether every input that an output needs, every weight, every parameter and every output crosses the bus once.
+    /// Whether no byte of the inputs, weights and parameters crosses the bus twice. (No output ever does.)
     pub fn is_once_only(&self) -> bool {
-        let s = &self.shape;
-        let (row0, row1) = s.input_rows(0, s.out_h);
-        let streamed = |place: Option<Place>| i64::from(place.is_some_and(|p| !p.on_chip()));
-        let elements = s.images * s.out_h * s.out_w * s.cout * s.operand;
-        // Columns that any strip reads. Neighbouring strips may share some, and leave out the last ones of the map, so bytes
-        // alone would not tell.
-        let (mut columns, mut end) = (0, 0);
-        for x0 in (0..s.out_w).step_by(self.tiling.strip as usize) {
-            let window = Window::new(s, x0, (x0 + self.tiling.strip).min(s.out_w));
-            columns += (window.first + window.columns - end.max(window.first)).max(0);
-            end = end.max(window.first + window.columns);
-        }
-        let once = s.images * (row1 - row0) * columns * s.pixel() * streamed(Some(s.places.input))
-            + s.filter(s.filters()).weights
-            + s.param_words() * i64::from(self.config.pbuf_stride())
-            + elements * (streamed(s.places.second) + streamed(Some(s.places.output)));
-        self.estimate.bytes == once
+        self.estimate.again == 0
     }
 
     /// Estimated cycles.
@@ -318,7 +304,10 @@ impl Chooser<'_> {
                 for tiling in self.bands(strip, chunk, joint, sliced, words) {
                     let estimate = self.estimate(&tiling);
                     found = true;
-                    if best.as_ref().is_none_or(|(_, least)| estimate < *least) {
+                    let order = |e: &Estimate| {
+                        (e.bytes, if s.places.once { e.again } else { 0 }, e.cycles, e.again)
+                    };
+                    if best.as_ref().is_none_or(|(_, least)| order(&estimate) < order(least)) {
                         best = Some((tiling, estimate));
                     }
                 }
@@ -468,17 +457,27 @@ impl Chooser<'_> {
         let jobs = blocks * filters;
 
         let (row0, row1) = s.input_rows(0, s.out_h);
-        let columns: i64 = self.strips(t).map(|(x0, x1)| Window::new(s, x0, x1).columns).sum();
+        let (mut columns, mut shared, mut right) = (0, 0, 0);
+        for (x0, x1) in self.strips(t) {
+            let window = Window::new(s, x0, x1);
+            columns += window.columns;
+            // Neighbouring strips may leave out the map's last columns, so their bytes alone would not tell.
+            shared += (right - window.first).clamp(0, window.columns);
+            right = right.max(window.first + window.columns);
+        }
         let streamed = |place: Option<Place>| i64::from(place.is_some_and(|p| !p.on_chip()));
-        let once = s.images * (row1 - row0) * columns * s.pixel() * streamed(Some(s.places.input));
-        let inputs = if t.resident { once } else { once * passes };
+        let column = s.images * (row1 - row0) * s.pixel() * streamed(Some(s.places.input));
+        let inputs = column * columns * if t.resident { 1 } else { passes };
+        let inputs_once = column * (columns - shared);
         let end = s.filter(filters);
-        let again = |fits: bool| if fits || blocks == 1 { 1 } else { blocks };
-        let weights = end.weights * again(!t.sliced && t.chunk <= t.slots);
+        let passes_of = |fits: bool| if fits || blocks == 1 { 1 } else { blocks };
+        let weight_passes = passes_of(!t.sliced && t.chunk <= t.slots);
+        let weights = end.weights * weight_passes;
         let param_words = i64::from(self.config.pbuf_words()).min(MAX_COUNT);
         let params_fit =
             s.param_words() <= param_words || t.chunk * i64::from(self.config.chunks()) <= param_words;
-        let params = s.param_words() * i64::from(self.config.pbuf_stride()) * again(params_fit);
+        let params_once = s.param_words() * i64::from(self.config.pbuf_stride());
+        let params = params_once * passes_of(params_fit);
         let elements = s.images * s.out_h * s.out_w * s.cout * s.operand;
         let outputs = elements * streamed(Some(s.places.output));
         let seconds = elements * streamed(s.places.second);
@@ -520,7 +519,8 @@ impl Chooser<'_> {
         let tail = store * if t.joint { 1 } else { t.chunk } / (blocks * filters).max(1);
         // A block's first tile waits for the array, its last one for the drain.
         let cycles = compute.max(load + store + code) + exposed + tail + jobs * 2;
-        Estimate { bytes, cycles }
+        let again = inputs + weights + params - inputs_once - end.weights - params_once;
+        Estimate { bytes, again, cycles }
     }
 
     fn strips(&self, t: &Tiling) -> impl Iterator<Item = (i64, i64)> + use<'_> {

@@ -94,6 +94,8 @@ pub struct Places {
     pub second: Option<Place>,
     /// The outputs.
     pub output: Place,
+    /// Of plans that move as many bytes, that with the fewest fetched again is wanted, however many cycles it takes.
+    pub once: bool,
 }
 
 impl Places {
@@ -108,6 +110,7 @@ impl Places {
             input: place(0, config.ibuf, layer.w, layer.cin),
             second: None,
             output: place(1, config.obuf, layer.out_w(), layer.cout),
+            once: true,
         }
     }
 }

@@ -73,6 +73,7 @@ impl Sizer {
             input: through(self.places.input, 0, config.ibuf),
             second: self.places.second.map(|p| through(p, 2, config.rbuf)),
             output: through(self.places.output, 1, config.obuf),
+            once: true,
         };
         Plan::with_costs(&self.layer, &config, self.kernel, places, &mut self.costs).ok()
     }
