@@ -8,6 +8,13 @@ use spec::layer::{Layer, LayerSpec};
 use spec::rng::in_range;
 use spec::{Config, ConfigSpec, Size};
 
+/// Layers for each config.
+const LAYERS: usize = 200;
+/// Sizes of the buffers for each layer.
+const SIZES: usize = 60;
+/// Programs that are compared with another of the same fingerprint, at least.
+const PAIRS: usize = 20_000;
+
 struct Draw(u64);
 
 impl Draw {
@@ -119,13 +126,8 @@ fn equal_fingerprints_are_equal_programs() {
             }
         }
     }
-    println!("{plans} plans, {different} fingerprints, {pairs} pairs");
     assert!(
         pairs > PAIRS && different > PAIRS / 10,
         "{plans} plans, {different} fingerprints, {pairs} pairs"
     );
 }
-
-const LAYERS: usize = 200;
-const SIZES: usize = 60;
-const PAIRS: usize = 20_000;
