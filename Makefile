@@ -1,9 +1,10 @@
 # Everything here is a thin call: scripts/ and the `koch` command do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check area bench bless fuzz fuzz-import networks
+.PHONY: help setup demo test check area bench bless book fuzz fuzz-import networks
 
 KOCH := cargo run --release --quiet --bin koch --
 NETWORKS := alexnet densenet121 googlenet mobilenetv1 mobilenetv2 resnet50 shufflenet squeezenet vgg16
+BOOK := alexnet googlenet resnet50
 N ?= 2000
 SEED ?= 1
 SECONDS ?= 600
@@ -49,3 +50,6 @@ fuzz-import: setup ## Damaged ONNX files, with cargo-fuzz and a nightly compiler
 networks: setup $(NETWORKS:%=out/zoo/%-int8.onnx) ## Whole networks on the Verilated RTL, README.md's table: half an hour
 	cargo build --release
 	scripts/networks.py out/zoo out/networks
+
+book: setup $(BOOK:%=out/zoo/%-int8.onnx) ## Tables of docs/book
+	scripts/book_bandwidth.py

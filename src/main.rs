@@ -9,6 +9,7 @@ mod area;
 mod args;
 mod asm;
 mod bench;
+mod check;
 mod compile;
 mod config;
 mod demo;
@@ -21,9 +22,11 @@ mod merge;
 mod model;
 mod network;
 mod plot;
+mod proof;
 mod quantize;
 mod report;
 mod simulate;
+mod size;
 mod steps;
 mod sweep;
 mod table;
@@ -54,6 +57,8 @@ enum Verb {
     Verify(verify::Args),
     /// Quantise a float network to 8 bits.
     Quantize(quantize::Args),
+    /// Find the smallest buffers with which every tensor crosses the bus once.
+    Size(size::Args),
     /// Run every combination of values of a config's and a memory's fields on networks.
     Sweep(sweep::Args),
     /// Put shards of a sweep together.
@@ -103,6 +108,7 @@ fn main() -> ExitCode {
         Verb::Compile(args) => compile::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Quantize(args) => quantize::run(&args),
+        Verb::Size(args) => size::run(&args),
         Verb::Sweep(args) => sweep::run(&args),
         Verb::Merge(args) => merge::run(&args),
         Verb::Report(args) => report::run(&args),

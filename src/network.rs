@@ -9,6 +9,7 @@ use compiler::npy::{self, Tensor};
 use compiler::program::{Compiled, compile};
 use indicatif::{ProgressBar, ProgressStyle};
 use metrics::Steps;
+use spec::rng::in_range;
 use spec::{Config, Counters, MemorySpec, Program, Run, Status};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -47,7 +48,7 @@ impl Images {
 }
 
 /// The values of all tensors for one image, if they can be computed.
-type Values = Vec<Option<Vec<i32>>>;
+pub type Values = Vec<Option<Vec<i32>>>;
 
 impl NetworkJob {
     /// Compiles the steps that are meant.
@@ -60,10 +61,44 @@ impl NetworkJob {
         let network = Network::load(model)?;
         let compiled = compile(&network, &config, args.chain())?;
         let steps = args.steps(compiled.lowered.steps.len())?;
+        Self::compiled(compiled, config, memory, args.chain(), steps, model)
+    }
+
+    /// Compiles steps of a network that is there, all if none are given.
+    pub fn of(
+        network: &Network,
+        config: Config,
+        memory: MemorySpec,
+        chain: bool,
+        steps: Option<Range<usize>>,
+    ) -> Result<Self, Failure> {
+        let compiled = compile(network, &config, chain)?;
+        let steps = steps.unwrap_or(0..compiled.lowered.steps.len());
+        Self::compiled(compiled, config, memory, chain, steps, Path::new(&network.name))
+    }
+
+    fn compiled(
+        compiled: Compiled,
+        config: Config,
+        memory: MemorySpec,
+        chain: bool,
+        steps: Range<usize>,
+        model: &Path,
+    ) -> Result<Self, Failure> {
         let code = compiled.program(steps.clone(), None)?;
         let steps = Steps::new(&compiled, steps)?;
-        let model = model.to_owned();
-        Ok(Self { config, memory, model, chain: args.chain(), compiled, steps, code })
+        Ok(Self { config, memory, model: model.to_owned(), chain, compiled, steps, code })
+    }
+
+    /// The values of all tensors for random inputs.
+    pub fn random_values(&self, seed: u64) -> Result<Values, Failure> {
+        let network = self.network();
+        let input = network.inputs.first().map(|&id| {
+            let (info, state) = (&network.tensors[id], &mut seed.clone());
+            let (lo, hi) = info.range();
+            (0..info.len()).map(|_| in_range(state, lo, hi)).collect()
+        });
+        Ok(network.run(input.unwrap_or_default())?)
     }
 
     /// The network as the steps see it.
@@ -125,7 +160,7 @@ impl NetworkJob {
     }
 
     /// The program with all that the steps read and do not compute.
-    fn program(&self, values: &Values) -> Result<Program, Failure> {
+    pub fn program(&self, values: &Values) -> Result<Program, Failure> {
         let given: Vec<(TensorId, &[i32])> =
             self.given().into_iter().filter_map(|id| Some((id, values[id].as_deref()?))).collect();
         Ok(self.compiled.program(self.steps.range.clone(), Some(&given))?)
@@ -144,7 +179,7 @@ impl NetworkJob {
     }
 
     /// Compares a run on the RTL with the model and the reference.
-    fn image(&self, index: usize, values: &Values, rtl: &Run, model: &Run) -> Result<Image, Failure> {
+    pub fn image(&self, index: usize, values: &Values, rtl: &Run, model: &Run) -> Result<Image, Failure> {
         let memory = rtl.output.as_deref().unwrap_or_default();
         let wrong = if rtl.status == Status::Ok {
             self.wrong_element(values, memory)

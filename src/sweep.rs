@@ -2,6 +2,7 @@
 
 use crate::network::bar;
 use crate::Outcome;
+use crate::check;
 use std::path::PathBuf;
 use sweep::{Evaluator, Shard, Spec, Sweep};
 
@@ -15,6 +16,12 @@ pub struct Args {
     /// Compute a part of the points only, as 2/4 for the second of four; `koch merge` puts them together.
     #[arg(long, value_name = "I/N", default_value = "1/1")]
     shard: Shard,
+    /// Run so many of the points again on the RTL, and demand the same cycles and bytes. The results go to check.csv.
+    #[arg(long, value_name = "POINTS", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "shard")]
+    check: Option<u32>,
+    /// Seed of the choice of points to check.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Threads; all cores if not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
@@ -35,7 +42,10 @@ pub fn run(args: &Args) -> Outcome {
     bar.finish_and_clear();
     let seconds = start.elapsed().as_secs_f64();
     eprintln!("koch: {} rows in {seconds:.1} s, {there} were there before", rows - there);
-    Ok(())
+    match args.check {
+        Some(count) => check::run(&evaluator, &args.output, count, args.seed),
+        None => Ok(()),
+    }
 }
 
 /// The area model, as a sweep wants it.

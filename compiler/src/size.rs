@@ -114,8 +114,8 @@ impl Sizer {
         self.once(most).then(|| [I, W, O, R, P].map(|buffer| self.least_once(buffer, most)))
     }
 
-    /// All combinations of sizes that suffice, none of which can be made smaller in one buffer without being made
-    /// larger in another. Empty if even the largest buffers do not suffice.
+    /// The smallest sizes in sum, and other combinations that suffice in which no buffer can be smaller alone: with
+    /// larger weight buffers. Empty if even the largest buffers do not suffice.
     pub fn front(&mut self) -> Vec<Buffers> {
         let Some(each) = self.each() else { return Vec::new() };
         let [_, most] = self.limits();
@@ -128,14 +128,16 @@ impl Sizer {
         }
         for pbuf in params {
             let mut wbuf = self.least_once(W, [most[I], most[W], most[O], most[R], pbuf]);
+            let least = self.activations(most[W], pbuf);
             loop {
-                let rest = self.activations(wbuf, pbuf, &mut found);
-                // The next larger weight buffer that allows less of the others.
-                if self.least_activations(most[W], pbuf) >= rest {
+                let first = self.activations(wbuf, pbuf);
+                self.larger_outputs(first, &mut found);
+                if active(&least) >= active(&first) {
                     break;
                 }
+                // The next larger weight buffer that allows less of the others.
                 wbuf = self.least(W, |sizer, size| {
-                    size > wbuf && sizer.least_activations(size, pbuf) < rest
+                    size > wbuf && active(&sizer.activations(size, pbuf)) < active(&first)
                 });
             }
         }
@@ -148,35 +150,43 @@ impl Sizer {
         front
     }
 
-    /// The fewest bytes of the activation buffers together.
-    fn least_activations(&mut self, wbuf: u32, pbuf: u32) -> u64 {
-        self.activations(wbuf, pbuf, &mut Vec::new())
+    /// The smallest activation buffers for given others, the output buffer first.
+    fn activations(&mut self, wbuf: u32, pbuf: u32) -> Buffers {
+        let [_, most] = self.limits();
+        let mut buffers = [most[I], wbuf, most[O], most[R], pbuf];
+        for buffer in [O, R, I] {
+            buffers[buffer] = self.least_once(buffer, buffers);
+        }
+        buffers
     }
 
-    /// Adds the combinations of activation buffers for given others; the fewest bytes of them together.
-    fn activations(&mut self, wbuf: u32, pbuf: u32, found: &mut Vec<Buffers>) -> u64 {
+    /// Adds `first`, and what a larger output buffer allows to be less in sum.
+    fn larger_outputs(&mut self, first: Buffers, found: &mut Vec<Buffers>) {
         let [_, most] = self.limits();
-        let start = found.len();
-        let with = |i: u32, o: u32, r: u32| [i, wbuf, o, r, pbuf];
-        let least_i = self.least_once(I, with(most[I], most[O], most[R]));
-        let mut obuf = self.least_once(O, with(most[I], most[O], most[R]));
-        loop {
-            let rbuf = self.least_once(R, with(most[I], obuf, most[R]));
-            let ibuf = self.least_once(I, with(most[I], obuf, rbuf));
-            found.push(with(ibuf, obuf, rbuf));
-            if ibuf <= least_i {
-                break;
-            }
-            // A larger output buffer, where it allows a smaller input buffer.
-            obuf = self.least(O, |sizer, size| {
-                size > obuf && sizer.once([ibuf - sizer.config.grids()[I].unit, wbuf, size, most[R], pbuf])
+        let unit = self.config.grids()[I].unit;
+        let least = self.least_once(I, [most[I], first[W], most[O], most[R], first[P]]);
+        let mut best = active(&first);
+        let mut buffers = first;
+        found.push(first);
+        while buffers[I] > least {
+            let obuf = self.least(O, |sizer, size| {
+                size > buffers[O] && sizer.once([buffers[I] - unit, buffers[W], size, most[R], buffers[P]])
             });
-            if obuf == most[O] {
+            if u64::from(obuf) + u64::from(least) + u64::from(buffers[R]) >= best {
                 break;
             }
+            buffers[O] = obuf;
+            buffers[R] = self.least_once(R, [most[I], buffers[W], obuf, most[R], buffers[P]]);
+            buffers[I] = self.least_once(I, buffers);
+            best = best.min(active(&buffers));
+            found.push(buffers);
         }
-        found[start..].iter().map(|b| u64::from(b[I]) + u64::from(b[O]) + u64::from(b[R])).min().unwrap_or(u64::MAX)
     }
+}
+
+/// Bytes of the activation buffers.
+fn active(buffers: &Buffers) -> u64 {
+    [I, O, R].map(|k| u64::from(buffers[k])).iter().sum()
 }
 
 /// The smallest buffers in sum with which every one of several layers is served; each with its [`Sizer::front`]. None if

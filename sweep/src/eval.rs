@@ -25,9 +25,9 @@ use crate::spec::{Field, Spec, SweepError, Values, error};
 const KEPT: usize = 4;
 
 /// What is behind a file of `networks`.
-enum Source {
-    /// Layers on their own, by their numbers among all different ones.
-    Table(LayerTable, Vec<usize>),
+pub enum Source {
+    /// Layers on their own.
+    Table(LayerTable),
     /// A network that is compiled as a whole.
     Network(Box<Network>),
 }
@@ -35,6 +35,8 @@ enum Source {
 struct Loaded {
     name: String,
     source: Source,
+    /// The layers of a table by their numbers among all different ones.
+    layers: Vec<usize>,
 }
 
 /// What runs of the layers of a network counted, for one memory.
@@ -132,6 +134,11 @@ impl Evaluator {
             families: Mutex::default(),
             digests,
         })
+    }
+
+    /// What is behind a name in the column `network`.
+    pub fn source(&self, name: &str) -> Option<&Source> {
+        self.networks.iter().find(|n| n.name == name).map(|n| &n.source)
     }
 
     /// What the rows depend on: equal texts mean equal rows.
@@ -268,8 +275,9 @@ impl Evaluator {
     }
 
     fn network(&self, family: &Family, number: usize, config: &Config, first: u64) -> Arc<Networks> {
-        match &self.networks[number].source {
-            Source::Table(table, layers) => Arc::new(self.table(family, table, layers, config, first)),
+        let Loaded { source, layers, .. } = &self.networks[number];
+        match source {
+            Source::Table(table) => Arc::new(self.table(family, table, layers, config, first)),
             Source::Network(network) => {
                 let name = &self.networks[number].name;
                 self.whole(&family.networks[number], name, network, config, first)
@@ -452,11 +460,12 @@ fn layer_row(known: LayerRow, work: Work, counters: &Counters, figures: Figures)
 
 fn load(path: &Path, mut number: impl FnMut(Layer) -> usize) -> Result<Loaded, SweepError> {
     let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or("network").to_owned();
+    let mut layers = Vec::new();
     let source = match path.extension().and_then(|e| e.to_str()) {
         Some("csv") => {
             let table = LayerTable::load(path).map_err(|e| SweepError(e.to_string()))?;
-            let layers = table.layers.iter().map(|row| number(row.layer)).collect();
-            Source::Table(table, layers)
+            layers = table.layers.iter().map(|row| number(row.layer)).collect();
+            Source::Table(table)
         }
         Some("onnx") => {
             Source::Network(Box::new(Network::load(path).map_err(|e| SweepError(e.to_string()))?))
@@ -468,5 +477,5 @@ fn load(path: &Path, mut number: impl FnMut(Layer) -> usize) -> Result<Loaded, S
             ));
         }
     };
-    Ok(Loaded { name, source })
+    Ok(Loaded { name, source, layers })
 }

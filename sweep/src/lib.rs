@@ -5,7 +5,7 @@ mod output;
 mod row;
 mod spec;
 
-pub use eval::{Area, Evaluator};
+pub use eval::{Area, Evaluator, Source};
 pub use output::{Sweep, Shard, merge};
 pub use row::{Cell, LayerRow, PointRow, Row};
 pub use spec::{Field, MAX_ROWS, Spec, SweepError, Values};
