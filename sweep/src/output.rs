@@ -121,7 +121,8 @@ impl<'a> Sweep<'a> {
         if !self.complete() {
             let missing: Vec<u64> =
                 self.shard.parts(self.parts()).filter(|&part| !self.part(part).exists()).collect();
-            missing.into_par_iter().try_for_each(|part| {
+            // In their order: neighbours share programs.
+            missing.into_iter().par_bridge().try_for_each(|part| {
                 self.compute(part)?;
                 done(self.rows(part + 1) - self.rows(part));
                 Ok(())

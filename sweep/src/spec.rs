@@ -1,6 +1,8 @@
 //! What to sweep: a TOML file with values for any field of the config and of the memory, and the networks.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use spec::rng::splitmix64;
@@ -94,8 +96,8 @@ impl Field {
     }
 }
 
-/// A value of a field that no legal point is known for, and why the last one that has it is not legal.
-type Open = (usize, u64, Option<SweepError>);
+/// Values of fields that no legal point is known for, and why the first that was looked at is not legal.
+type Open = BTreeMap<(usize, u64), Option<SweepError>>;
 
 /// A sweep, as its file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,44 +265,58 @@ impl Spec {
                 self.networks.len()
             ));
         }
-        let mut open: Vec<Open> = Vec::new();
-        for (field, axis) in self.axes.iter().enumerate() {
-            open.extend(axis.iter().map(|&value| (field, value, None)));
-        }
-        // Each value once with every other at its first, then all points, or random ones that have an open value.
-        for (field, value, _) in open.clone() {
-            let mut values = self.values(0);
-            values[field] = Some(value);
-            self.settle(&mut open, values);
-        }
+        let fields = self.axes.iter().enumerate();
+        let mut open: Open =
+            fields.flat_map(|(field, axis)| axis.iter().map(move |&v| ((field, v), None))).collect();
         let (points, mut state) = (self.points(), 0);
-        for k in 0..points.min(LOOKED_AT) {
-            if open.is_empty() {
-                break;
-            }
-            let (field, value, _) = open[k as usize % open.len()];
-            if points <= LOOKED_AT {
-                self.settle(&mut open, self.values(k));
-            } else {
-                let mut values = self.values(splitmix64(&mut state) % points);
+        let mut look = |k: u64| match points {
+            ..=LOOKED_AT => self.values(k),
+            _ => self.values(splitmix64(&mut state) % points),
+        };
+        let looks = points.min(LOOKED_AT);
+        // Each value by itself in a legal point, then wherever it may be legal.
+        let base =
+            (0..looks).map(&mut look).find(|values| self.legal(values).is_ok()).unwrap_or(self.values(0));
+        for (field, value) in open.keys().copied().collect::<Vec<_>>() {
+            let mut values = base;
+            values[field] = Some(value);
+            self.settle(&mut open, &values);
+        }
+        let mut last = (0, 0);
+        for k in 0..looks {
+            let next = open.range((Bound::Excluded(last), Bound::Unbounded)).chain(&open).next();
+            let Some((&(field, value), _)) = next else { break };
+            last = (field, value);
+            let mut values = look(k);
+            if points > LOOKED_AT {
                 values[field] = Some(value);
-                self.settle(&mut open, values);
             }
+            self.settle(&mut open, &values);
         }
         match open.into_iter().next() {
-            Some((field, value, Some(e))) => {
+            Some(((field, value), Some(e))) => {
                 error(format!("{} = {value} is legal in no point: {e}", Field::ALL[field].1))
             }
             _ => Ok(()),
         }
     }
 
+    fn legal(&self, values: &Values) -> Result<(), SweepError> {
+        self.config(values).and_then(|config| self.memory(values, &config)).map(|_| ())
+    }
+
     /// Strikes the values of a legal point out, or notes why it is illegal.
-    fn settle(&self, open: &mut Vec<Open>, values: Values) {
-        let has = |(field, value, _): &Open| values[*field] == Some(*value);
-        match self.config(&values).and_then(|c| self.memory(&values, &c)) {
-            Ok(_) => open.retain(|value| !has(value)),
-            Err(e) => open.iter_mut().filter(|value| has(value)).for_each(|value| value.2 = Some(e.clone())),
+    fn settle(&self, open: &mut Open, values: &Values) {
+        let legal = self.legal(values);
+        let keys = values.iter().enumerate().filter_map(|(field, value)| Some((field, (*value)?)));
+        for key in keys {
+            match (&legal, open.get_mut(&key)) {
+                (Ok(()), Some(_)) => {
+                    open.remove(&key);
+                }
+                (Err(e), Some(why @ None)) => *why = Some(e.clone()),
+                _ => {}
+            }
         }
     }
 
@@ -407,4 +423,19 @@ fn range(field: Field, text: &str) -> Result<Vec<u64>, SweepError> {
         last = next;
     }
     Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Spec;
+
+    #[test]
+    fn a_value_that_is_legal_in_few_points_is_legal() {
+        let text = "networks = [\"net.csv\"]\ncols = [4, 16]\nlanes = [16, 1]\nbus_bits = [32, 512]\n\
+                    latency = \"1..100000\"\nbytes_per_cycle = [64, 4]\n";
+        let spec = Spec::parse(text, ".".as_ref());
+        assert_eq!(spec.expect("a sweep").points(), 1_600_000);
+        let spec = Spec::parse(&text.replace("[32, 512]", "[32, 256]"), ".".as_ref());
+        assert!(spec.expect_err("illegal").0.starts_with("bytes_per_cycle = 64 is legal in no point: "));
+    }
 }
