@@ -21,7 +21,7 @@ use spec::{Config, Counters, MemorySpec, Program, Status};
 use crate::row::{LayerRow, PointRow};
 use crate::spec::{Field, Spec, SweepError, Values, error};
 
-/// Families whose results are kept.
+/// Families whose results are kept, at least: two for each thread if that is more.
 const KEPT: usize = 4;
 
 /// What is behind a file of `networks`.
@@ -259,7 +259,7 @@ impl Evaluator {
             networks: self.networks.iter().map(|_| Mutex::default()).collect(),
         });
         families.push_back((number, family.clone()));
-        if families.len() > KEPT {
+        if families.len() > KEPT.max(2 * rayon::current_num_threads()) {
             families.pop_front();
         }
         family

@@ -7,6 +7,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +28,9 @@ const GROUP_ROWS: usize = 1 << 16;
 
 const MANIFEST: &str = "manifest.toml";
 const POINTS: &str = "points.csv";
+const PARTS: &str = "parts";
+/// How names of files begin that are being written.
+const TEMPORARY: &str = ".koch-";
 
 /// Which parts of a sweep a run computes: shard `index` of `count`, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,33 +77,9 @@ pub struct Sweep<'a> {
 impl<'a> Sweep<'a> {
     /// Makes the directory, or takes up what another run left in it.
     pub fn open(evaluator: &'a Evaluator, dir: &Path, shard: Shard) -> Result<Self, SweepError> {
-        fs::create_dir_all(dir.join("parts")).map_err(io_error(dir))?;
-        let lock = File::create(dir.join("lock")).map_err(io_error(dir))?;
-        if lock.try_lock().is_err() {
-            return error(format!("{}: another sweep is writing to it; choose another directory", dir.display()));
-        }
-        let manifest = dir.join(MANIFEST);
-        let wanted = evaluator.canonical();
-        match fs::read_to_string(&manifest) {
-            Ok(found) if found == wanted => {}
-            Ok(_) => {
-                return error(format!(
-                    "{}: holds another sweep, or one of other networks or of another version; choose another directory or \
-                     remove it",
-                    dir.display()
-                ));
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => write(&manifest, |file| file.write_all(wanted.as_bytes()))?,
-            Err(e) => return Err(io_error(&manifest)(e)),
-        }
-        // What a killed run left half-written.
-        for place in [dir.to_owned(), dir.join("parts")] {
-            for entry in fs::read_dir(&place).map_err(io_error(&place))?.flatten() {
-                if entry.file_name().to_string_lossy().starts_with(".tmp") {
-                    fs::remove_file(entry.path()).map_err(io_error(&place))?;
-                }
-            }
-        }
+        let lock = claim(dir, &evaluator.canonical())?;
+        let parts = dir.join(PARTS);
+        fs::create_dir_all(&parts).map_err(io_error(&parts))?;
         Ok(Self { evaluator, dir: dir.to_owned(), shard, _lock: lock })
     }
 
@@ -141,7 +121,8 @@ impl<'a> Sweep<'a> {
         if !self.complete() {
             let missing: Vec<u64> =
                 self.shard.parts(self.parts()).filter(|&part| !self.part(part).exists()).collect();
-            missing.into_par_iter().try_for_each(|part| {
+            // In their order: neighbours share programs.
+            missing.into_iter().par_bridge().try_for_each(|part| {
                 self.compute(part)?;
                 done(self.rows(part + 1) - self.rows(part));
                 Ok(())
@@ -152,7 +133,7 @@ impl<'a> Sweep<'a> {
             let parts: Vec<PathBuf> = (0..self.parts()).map(|part| self.part(part)).collect();
             assemble(&parts, &self.dir, self.evaluator.spec.layers)?;
         }
-        let parts = self.dir.join("parts");
+        let parts = self.dir.join(PARTS);
         fs::remove_dir_all(&parts).map_err(io_error(&parts))
     }
 
@@ -172,15 +153,54 @@ impl<'a> Sweep<'a> {
     }
 }
 
+/// Makes the directory this sweep's: nobody else writes to it while the file that is returned is open, its manifest is
+/// this one, and what a killed run left half-written is gone.
+fn claim(dir: &Path, wanted: &str) -> Result<File, SweepError> {
+    fs::create_dir_all(dir).map_err(io_error(dir))?;
+    let lock = File::create(dir.join("lock")).map_err(io_error(dir))?;
+    if lock.try_lock().is_err() {
+        return error(format!("{}: another sweep is writing to it; choose another directory", dir.display()));
+    }
+    let manifest = dir.join(MANIFEST);
+    match fs::read_to_string(&manifest) {
+        Ok(found) if found == wanted => {}
+        Ok(_) => {
+            return error(format!(
+                "{}: holds another sweep, or one of other networks or of another version; choose another directory or \
+                 remove it",
+                dir.display()
+            ));
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            write(&manifest, |file| file.write_all(wanted.as_bytes()))?
+        }
+        Err(e) => return Err(io_error(&manifest)(e)),
+    }
+    for place in [dir.to_owned(), dir.join(PARTS)].iter().filter(|place| place.is_dir()) {
+        for entry in fs::read_dir(place).map_err(io_error(place))?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+                fs::remove_file(entry.path()).map_err(io_error(place))?;
+            }
+        }
+    }
+    Ok(lock)
+}
+
 fn part_path(dir: &Path, part: u64, extension: &str) -> PathBuf {
-    dir.join("parts").join(format!("{part:08}.{extension}"))
+    dir.join(PARTS).join(format!("{part:08}.{extension}"))
+}
+
+/// A file to be renamed when it is complete, with the permissions of any other.
+fn temporary(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let all = fs::Permissions::from_mode(0o666);
+    tempfile::Builder::new().prefix(TEMPORARY).permissions(all).tempfile_in(dir)
 }
 
 /// Writes a file whole or not at all.
 fn write(path: &Path, fill: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<(), SweepError> {
     let error = io_error(path);
     let dir = path.parent().unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(dir).map_err(&error)?;
+    let file = temporary(dir).map_err(&error)?;
     let mut writer = io::BufWriter::new(file);
     fill(&mut writer).map_err(&error)?;
     let file = writer.into_inner().map_err(|e| error(e.into_error()))?;
@@ -200,10 +220,13 @@ fn write_rows<R: Row>(path: &Path, rows: &[R]) -> Result<(), SweepError> {
 pub fn merge(shards: &[PathBuf], out: &Path) -> Result<(), SweepError> {
     let read = |dir: &PathBuf| {
         let path = dir.join(MANIFEST);
-        fs::read_to_string(&path)
-            .map_err(|e| SweepError(format!("{}: {e}; give directories that koch sweep --shard wrote", path.display())))
+        fs::read_to_string(&path).map_err(|e| {
+            SweepError(format!("{}: {e}; give directories that koch sweep --shard wrote", path.display()))
+        })
     };
-    let Some((first, others)) = shards.split_first() else { return error("no shards: give their directories") };
+    let Some((first, others)) = shards.split_first() else {
+        return error("no shards: give their directories");
+    };
     let manifest = read(first)?;
     for dir in others {
         if read(dir)? != manifest {
@@ -226,12 +249,7 @@ pub fn merge(shards: &[PathBuf], out: &Path) -> Result<(), SweepError> {
         };
         found.push(path);
     }
-    fs::create_dir_all(out).map_err(io_error(out))?;
-    let target = out.join(MANIFEST);
-    if fs::read_to_string(&target).is_ok_and(|there| there != manifest) {
-        return error(format!("{}: holds another sweep; choose another directory", out.display()));
-    }
-    write(&target, |file| file.write_all(manifest.as_bytes()))?;
+    let _lock = claim(out, &manifest)?;
     assemble(&found, out, layers)
 }
 
@@ -317,7 +335,7 @@ impl<R: Row> Table<R> {
         let columns: String = R::COLUMNS.iter().zip(default.cells()).map(column).collect();
         let schema = parse_message_type(&format!("message rows {{ {columns} }}")).map_err(failed)?;
         let dir = path.parent().unwrap_or(Path::new("."));
-        let file = tempfile::NamedTempFile::new_in(dir).map_err(io_error(dir))?;
+        let file = temporary(dir).map_err(io_error(dir))?;
         let compression = parquet::basic::Compression::SNAPPY;
         let properties = WriterProperties::builder().set_compression(compression).build();
         let mut writer = SerializedFileWriter::new(

@@ -195,3 +195,16 @@ row! {
         roofline_efficiency: Option<f64>,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{LayerRow, Row as _};
+
+    #[test]
+    fn idle_columns_are_the_counters() {
+        let idle = |name: &&str| name.starts_with("idle_");
+        let columns: Vec<&str> = LayerRow::COLUMNS.iter().copied().filter(idle).collect();
+        let counters: Vec<&str> = spec::Counters::ALL.iter().map(|(name, _)| *name).filter(idle).collect();
+        assert_eq!(columns, counters);
+    }
+}

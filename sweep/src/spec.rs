@@ -1,15 +1,18 @@
 //! What to sweep: a TOML file with values for any field of the config and of the memory, and the networks.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
+use spec::rng::splitmix64;
 use spec::{Config, ConfigSpec, MemorySpec, Size};
 
 /// Most rows of a sweep.
 pub const MAX_ROWS: u64 = 100_000_000;
 /// Most values of a range.
 const MAX_VALUES: usize = 100_000;
-/// Points that are looked at before the sweep to see whether each value is legal in any of them.
+/// Points that are looked at before the sweep to see whether each value is legal in any of them: all, or that many.
 const LOOKED_AT: u64 = 20_000;
 
 /// Why a sweep cannot be: value, limit, remedy.
@@ -83,7 +86,18 @@ impl Field {
     fn is_size(self) -> bool {
         (Self::BUFFERS..Self::MEMORY).contains(&(self as usize))
     }
+
+    /// The largest number that it can hold.
+    fn most(self) -> u64 {
+        match self {
+            Self::StallSeed => i64::MAX as u64, // Parquet's
+            _ => u64::from(u32::MAX),
+        }
+    }
 }
+
+/// Values of fields that no legal point is known for, and why the first that was looked at is not legal.
+type Open = BTreeMap<(usize, u64), Option<SweepError>>;
 
 /// A sweep, as its file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,15 +121,22 @@ impl Spec {
     /// Reads a file. Paths in it are relative to it.
     pub fn load(path: &Path) -> Result<Self, SweepError> {
         let at = |e: &dyn fmt::Display| SweepError(format!("{}: {e}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|e| at(&format!("{e}; give the path of a sweep (TOML)")))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| at(&format!("{e}; give the path of a sweep (TOML)")))?;
         Self::parse(&text, path.parent().unwrap_or(Path::new("."))).map_err(|e| at(&e))
     }
 
     /// Reads the text of a file in directory `dir`.
     pub fn parse(text: &str, dir: &Path) -> Result<Self, SweepError> {
-        let table: toml::Table = toml::from_str(text).map_err(|e| SweepError(e.to_string().trim_end().to_owned()))?;
-        let mut spec =
-            Self { base: ConfigSpec::default(), name: String::new(), networks: Vec::new(), layers: false, axes: Default::default() };
+        let table: toml::Table =
+            toml::from_str(text).map_err(|e| SweepError(e.to_string().trim_end().to_owned()))?;
+        let mut spec = Self {
+            base: ConfigSpec::default(),
+            name: String::new(),
+            networks: Vec::new(),
+            layers: false,
+            axes: Default::default(),
+        };
         let mut config = "default";
         for (key, value) in &table {
             match (key.as_str(), value) {
@@ -124,7 +145,9 @@ impl Spec {
                 ("networks", toml::Value::Array(files)) => {
                     for file in files {
                         let Some(file) = file.as_str() else {
-                            return error(format!("networks: {file} is no path; write a list of files as [\"net.csv\"]"));
+                            return error(format!(
+                                "networks: {file} is no path; write a list of files as [\"net.csv\"]"
+                            ));
                         };
                         spec.networks.push(dir.join(file));
                     }
@@ -143,7 +166,8 @@ impl Spec {
                             known.join(", ")
                         ));
                     };
-                    let values = values(*field, value).map_err(|e| SweepError(format!("{key} = {value}: {e}")))?;
+                    let values =
+                        values(*field, value).map_err(|e| SweepError(format!("{key} = {value}: {e}")))?;
                     spec.axes[*field as usize] = values;
                 }
             }
@@ -207,7 +231,8 @@ impl Spec {
         let base = MemorySpec::default();
         let memory = MemorySpec {
             latency: number(Field::Latency, base.latency),
-            bytes_per_cycle: values[Field::BytesPerCycle as usize].map(|v| u32::try_from(v).unwrap_or(u32::MAX)),
+            bytes_per_cycle: values[Field::BytesPerCycle as usize]
+                .map(|v| u32::try_from(v).unwrap_or(u32::MAX)),
             outstanding: number(Field::MemoryOutstanding, base.outstanding),
             stall_seed: values[Field::StallSeed as usize].unwrap_or(base.stall_seed),
             stall_percent: number(Field::StallPercent, base.stall_percent),
@@ -240,45 +265,58 @@ impl Spec {
                 self.networks.len()
             ));
         }
-        let mut unseen: Vec<(usize, u64)> = Vec::new();
-        for (field, axis) in self.axes.iter().enumerate() {
-            unseen.extend(axis.iter().map(|value| (field, *value)));
-        }
-        let mut why = vec![None; unseen.len()];
-        // Points spread over all.
-        let (points, looks) = (self.points(), self.points().min(LOOKED_AT));
-        let corner = |k: u64| (u128::from(k) * u128::from(points) / u128::from(looks)) as u64;
-        // Each value once with every other at its first, then spread points.
-        let firsts = unseen.clone().into_iter().map(|(field, value)| {
-            let mut values = self.values(0);
+        let fields = self.axes.iter().enumerate();
+        let mut open: Open =
+            fields.flat_map(|(field, axis)| axis.iter().map(move |&v| ((field, v), None))).collect();
+        let (points, mut state) = (self.points(), 0);
+        let mut look = |k: u64| match points {
+            ..=LOOKED_AT => self.values(k),
+            _ => self.values(splitmix64(&mut state) % points),
+        };
+        let looks = points.min(LOOKED_AT);
+        // Each value by itself in a legal point, then wherever it may be legal.
+        let base =
+            (0..looks).map(&mut look).find(|values| self.legal(values).is_ok()).unwrap_or(self.values(0));
+        for (field, value) in open.keys().copied().collect::<Vec<_>>() {
+            let mut values = base;
             values[field] = Some(value);
-            values
-        });
-        for values in firsts.chain((0..looks).map(|k| self.values(corner(k)))) {
-            if unseen.is_empty() {
-                break;
-            }
-            let legal = self.config(&values).and_then(|c| self.memory(&values, &c).map(|_| ()));
-            let mut k = 0;
-            while k < unseen.len() {
-                let (field, value) = unseen[k];
-                match &legal {
-                    Ok(()) if values[field] == Some(value) => {
-                        unseen.swap_remove(k);
-                        why.swap_remove(k);
-                        continue;
-                    }
-                    Err(e) if values[field] == Some(value) => why[k] = Some(e.clone()),
-                    _ => {}
-                }
-                k += 1;
-            }
+            self.settle(&mut open, &values);
         }
-        match (unseen.first(), why.into_iter().flatten().next()) {
-            (Some((field, value)), Some(e)) => {
-                error(format!("{} = {value} is legal in no point: {e}", Field::ALL[*field].1))
+        let mut last = (0, 0);
+        for k in 0..looks {
+            let next = open.range((Bound::Excluded(last), Bound::Unbounded)).chain(&open).next();
+            let Some((&(field, value), _)) = next else { break };
+            last = (field, value);
+            let mut values = look(k);
+            if points > LOOKED_AT {
+                values[field] = Some(value);
+            }
+            self.settle(&mut open, &values);
+        }
+        match open.into_iter().next() {
+            Some(((field, value), Some(e))) => {
+                error(format!("{} = {value} is legal in no point: {e}", Field::ALL[field].1))
             }
             _ => Ok(()),
+        }
+    }
+
+    fn legal(&self, values: &Values) -> Result<(), SweepError> {
+        self.config(values).and_then(|config| self.memory(values, &config)).map(|_| ())
+    }
+
+    /// Strikes the values of a legal point out, or notes why it is illegal.
+    fn settle(&self, open: &mut Open, values: &Values) {
+        let legal = self.legal(values);
+        let keys = values.iter().enumerate().filter_map(|(field, value)| Some((field, (*value)?)));
+        for key in keys {
+            match (&legal, open.get_mut(&key)) {
+                (Ok(()), Some(_)) => {
+                    open.remove(&key);
+                }
+                (Err(e), Some(why @ None)) => *why = Some(e.clone()),
+                _ => {}
+            }
         }
     }
 
@@ -311,9 +349,9 @@ fn base(config: &str, dir: &Path) -> Result<(String, ConfigSpec), SweepError> {
 /// The values that a field's entry names: a number or size, a range of them, or a list of any of these.
 fn values(field: Field, value: &toml::Value) -> Result<Vec<u64>, SweepError> {
     let values = match value {
-        toml::Value::Integer(n) => vec![
-            u64::try_from(*n).or_else(|_| error("a number below 0: use one from 0 on"))?,
-        ],
+        toml::Value::Integer(n) => {
+            vec![u64::try_from(*n).or_else(|_| error("a number below 0: use one from 0 on"))?]
+        }
         toml::Value::String(text) => range(field, text)?,
         toml::Value::Array(list) => {
             let mut all = Vec::new();
@@ -322,8 +360,21 @@ fn values(field: Field, value: &toml::Value) -> Result<Vec<u64>, SweepError> {
             }
             all
         }
-        _ => return error("write a number, a size as \"64KiB\", a range as \"16KiB..1MiB *2\", or a list of these"),
+        _ => {
+            return error(
+                "write a number, a size as \"64KiB\", a range as \"16KiB..1MiB *2\", or a list of these",
+            );
+        }
     };
+    if let Some(large) = values.iter().find(|v| **v > field.most()) {
+        return error(format!(
+            "{large} is beyond {}, the most that is allowed: use a smaller number",
+            field.most()
+        ));
+    }
+    if field == Field::ClockMhz && values.contains(&0) {
+        return error("a clock of 0 MHz never ticks: use 1 or more");
+    }
     if values.is_empty() {
         return error("an empty list: give at least one value, or leave the field out");
     }
@@ -338,7 +389,9 @@ fn number(field: Field, text: &str) -> Result<u64, SweepError> {
     if field.is_size() {
         return text.parse::<Size>().map(|size| size.0).map_err(|e| SweepError(e.to_string()));
     }
-    text.trim().parse().or_else(|_| error(format!("`{}` is no whole number: write one, or a range as 4..64 +4", text.trim())))
+    text.trim().parse().or_else(|_| {
+        error(format!("`{}` is no whole number: write one, or a range as 4..64 +4", text.trim()))
+    })
 }
 
 /// `4..64 +4`, `16KiB..1MiB *2`, `4..7`, both ends included, or a single value.
@@ -356,7 +409,9 @@ fn range(field: Field, text: &str) -> Result<Vec<u64>, SweepError> {
         _ => (1, 1),
     };
     if factor < 2 && add < 1 || factor >= 2 && from == 0 {
-        return error("a range that does not move on: step by +1 or more, or by *2 or more from a value above 0");
+        return error(
+            "a range that does not move on: step by +1 or more, or by *2 or more from a value above 0",
+        );
     }
     let mut values = vec![from];
     let mut last = from;
@@ -368,4 +423,19 @@ fn range(field: Field, text: &str) -> Result<Vec<u64>, SweepError> {
         last = next;
     }
     Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Spec;
+
+    #[test]
+    fn a_value_that_is_legal_in_few_points_is_legal() {
+        let text = "networks = [\"net.csv\"]\ncols = [4, 16]\nlanes = [16, 1]\nbus_bits = [32, 512]\n\
+                    latency = \"1..100000\"\nbytes_per_cycle = [64, 4]\n";
+        let spec = Spec::parse(text, ".".as_ref());
+        assert_eq!(spec.expect("a sweep").points(), 1_600_000);
+        let spec = Spec::parse(&text.replace("[32, 512]", "[32, 256]"), ".".as_ref());
+        assert!(spec.expect_err("illegal").0.starts_with("bytes_per_cycle = 64 is legal in no point: "));
+    }
 }
