@@ -27,6 +27,7 @@ mod simulate;
 mod steps;
 mod sweep;
 mod table;
+mod timeline;
 mod verify;
 
 use clap::{Parser, Subcommand};
