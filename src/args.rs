@@ -264,7 +264,8 @@ impl MemoryArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Sweep")]
 pub struct SweepArgs {
-    /// A directory that `koch sweep` has written.
+    /// A directory that `koch sweep` has written. For the engines over time, put a timeline.csv of `koch model
+    /// --timeline` into it.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// Draw this network only.

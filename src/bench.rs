@@ -213,7 +213,12 @@ fn sweep(tables: &Path) -> Result<SweepSpeed, Failure> {
     sweep::Sweep::open(&evaluator, directory.path(), sweep::Shard::ALL)?.run(|_| ())?;
     let seconds = start.elapsed().as_secs_f64();
     let rows = evaluator.spec.rows();
-    Ok(SweepSpeed { rows, seconds, rows_per_minute: rows as f64 / seconds * 60.0, peak_memory: peak_memory() })
+    Ok(SweepSpeed {
+        rows,
+        seconds,
+        rows_per_minute: rows as f64 / seconds * 60.0,
+        peak_memory: peak_memory(),
+    })
 }
 
 /// Bytes of memory that the process has had at most; 0 where the system does not tell.

@@ -33,9 +33,9 @@ struct Checked {
 pub fn run(evaluator: &Evaluator, dir: &Path, count: u32, seed: u64) -> Outcome {
     let path = dir.join("points.csv");
     let done = || -> Result<Vec<PointRow>, csv::Error> {
-        let rows = csv::Reader::from_path(&path)?.into_deserialize().filter(|row: &Result<PointRow, _>| {
-            row.as_ref().map_or(true, |row| row.status == "ok")
-        });
+        let rows = csv::Reader::from_path(&path)?
+            .into_deserialize()
+            .filter(|row: &Result<PointRow, _>| row.as_ref().map_or(true, |row| row.status == "ok"));
         rows.collect()
     };
     let rows = done()?;

@@ -30,6 +30,7 @@ mod size;
 mod steps;
 mod sweep;
 mod table;
+mod timeline;
 mod verify;
 
 use clap::{Parser, Subcommand};

@@ -87,7 +87,10 @@ impl Proof {
         }
         let twice = |w: &Watched| w.bytes_read_again > 0 && !fault(w);
         match self.below.iter().find(|b| b.run.as_ref().is_some_and(|w| !twice(w))) {
-            Some(b) => Err(Failure::Mismatch(format!("{} a step smaller: no address is touched twice: {b:?}", b.buffer))),
+            Some(b) => Err(Failure::Mismatch(format!(
+                "{} a step smaller: no address is touched twice: {b:?}",
+                b.buffer
+            ))),
             None => Ok(()),
         }
     }

@@ -139,8 +139,10 @@ impl Subject {
     fn new(args: &LayerArgs, config: &Config) -> Result<Self, Failure> {
         if let Some(path) = &args.table {
             let table = LayerTable::load(path)?;
-            let name = |layer: &Layer| table.layers.iter().find(|l| l.layer == *layer).map(|l| l.name.clone());
-            let layers = table.shapes().into_iter().map(|(l, n)| (name(&l).unwrap_or_default(), l, n)).collect();
+            let name =
+                |layer: &Layer| table.layers.iter().find(|l| l.layer == *layer).map(|l| l.name.clone());
+            let layers =
+                table.shapes().into_iter().map(|(l, n)| (name(&l).unwrap_or_default(), l, n)).collect();
             return Ok(Self::Layers(table.name, layers));
         }
         if let Some(path) = args.network() {
@@ -324,17 +326,37 @@ impl Printed for SizeReport {
     fn print_csv(&self) -> Outcome {
         let mut writer = csv::Writer::from_writer(std::io::stdout());
         let head = [
-            "name", "count", "layer", "useful_macs", "once_only_bytes", "rank", "ibuf", "wbuf", "obuf", "rbuf", "pbuf",
-            "total", "strategy", "bytes", "cycles",
+            "name",
+            "count",
+            "layer",
+            "useful_macs",
+            "once_only_bytes",
+            "rank",
+            "ibuf",
+            "wbuf",
+            "obuf",
+            "rbuf",
+            "pbuf",
+            "total",
+            "strategy",
+            "bytes",
+            "cycles",
         ];
         writer.write_record(head)?;
         for layer in &self.layers {
             for (rank, f) in layer.together.iter().enumerate() {
                 let b = &f.buffers;
                 let mut row = vec![layer.name.clone(), layer.count.to_string(), layer.layer.clone()];
-                row.extend([layer.useful_macs, layer.once_only_bytes, rank as u64 + 1].map(|n| n.to_string()));
+                row.extend(
+                    [layer.useful_macs, layer.once_only_bytes, rank as u64 + 1].map(|n| n.to_string()),
+                );
                 row.extend([b.ibuf, b.wbuf, b.obuf, b.rbuf, b.pbuf].map(|n| n.to_string()));
-                row.extend([f.total.to_string(), f.strategy.to_owned(), f.bytes.to_string(), f.cycles.to_string()]);
+                row.extend([
+                    f.total.to_string(),
+                    f.strategy.to_owned(),
+                    f.bytes.to_string(),
+                    f.cycles.to_string(),
+                ]);
                 writer.write_record(&row)?;
             }
         }
@@ -352,7 +374,17 @@ impl Printed for SizeReport {
             c.cols
         );
         let head = [
-            "name", "times", "MACs/byte", "ibuf", "wbuf", "obuf", "rbuf", "pbuf", "KiB", "cycles", "strategy",
+            "name",
+            "times",
+            "MACs/byte",
+            "ibuf",
+            "wbuf",
+            "obuf",
+            "rbuf",
+            "pbuf",
+            "KiB",
+            "cycles",
+            "strategy",
             "a step less: bytes, cycles",
         ];
         let mut rows = vec![head.map(str::to_owned)];
@@ -366,7 +398,12 @@ impl Printed for SizeReport {
                 continue;
             };
             let less = |s: &Smaller| match &s.found {
-                Some(g) => format!("{} +{} B, {:+} cycles", s.buffer, g.bytes - f.bytes.min(g.bytes), g.cycles as i64 - f.cycles as i64),
+                Some(g) => format!(
+                    "{} +{} B, {:+} cycles",
+                    s.buffer,
+                    g.bytes - f.bytes.min(g.bytes),
+                    g.cycles as i64 - f.cycles as i64
+                ),
                 None => format!("{} does not run", s.buffer),
             };
             let less: Vec<String> = layer.smaller.iter().map(less).collect();
@@ -405,7 +442,11 @@ impl Printed for SizeReport {
             );
         }
         if !self.never_on_chip.is_empty() {
-            say!("but for {} tensors that cannot stay on chip: {}", self.never_on_chip.len(), self.never_on_chip.join(" "));
+            say!(
+                "but for {} tensors that cannot stay on chip: {}",
+                self.never_on_chip.len(),
+                self.never_on_chip.join(" ")
+            );
         }
         if let Some(proof) = &self.proof {
             proof.print();

@@ -1,8 +1,8 @@
 //! `koch sweep`.
 
-use crate::network::bar;
 use crate::Outcome;
 use crate::check;
+use crate::network::bar;
 use std::path::PathBuf;
 use sweep::{Evaluator, Shard, Spec, Sweep};
 

@@ -9,7 +9,7 @@ use metrics::{Figures, Work};
 use serde::Serialize;
 use spec::layer::{Layer, LayerData};
 use spec::{Config, Counters, MemorySpec};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use testbench::Rtl;
 
 /// A table on a config and a memory.
@@ -65,11 +65,17 @@ impl TableJob {
         Job::new(self.config.clone(), self.memory.clone(), source, layer, data)
     }
 
+    /// The different layers without numbers, by the name of the first row of each.
+    pub fn jobs(&self) -> Result<Vec<(String, Job)>, Failure> {
+        let mut seen = HashSet::new();
+        let rows = self.table.layers.iter().filter(|row| seen.insert(row.layer));
+        rows.map(|row| Ok((row.name.clone(), self.job(row.layer, None)?))).collect()
+    }
+
     /// The report of the model alone.
     pub fn predict(&self) -> Result<TableReport, Failure> {
-        let reports = self.table.shapes().into_iter().map(|(layer, _)| {
-            Ok((layer, self.job(layer, None)?.predict()?))
-        });
+        let reports =
+            self.table.shapes().into_iter().map(|(layer, _)| Ok((layer, self.job(layer, None)?.predict()?)));
         Ok(self.report(&reports.collect::<Result<_, Failure>>()?))
     }
 
@@ -146,12 +152,7 @@ impl TableReport {
         match self.equal {
             Some(equal) if !equal.all() => Err(Failure::Mismatch(format!(
                 "{} on {} ({}): outputs equal: {}, cycles equal: {}, counters equal: {}",
-                self.network,
-                self.config.name,
-                self.config_hash,
-                equal.outputs,
-                equal.cycles,
-                equal.counters
+                self.network, self.config.name, self.config_hash, equal.outputs, equal.cycles, equal.counters
             ))),
             _ => Ok(()),
         }
@@ -216,7 +217,17 @@ impl Printed for TableReport {
             c.cols,
             c.bus_bits
         );
-        let head = ["name", "times", "cycles", "MACs", "efficiency %", "roofline %", "traffic", "MACs/byte", "layer"];
+        let head = [
+            "name",
+            "times",
+            "cycles",
+            "MACs",
+            "efficiency %",
+            "roofline %",
+            "traffic",
+            "MACs/byte",
+            "layer",
+        ];
         let mut rows = vec![head.map(str::to_owned)];
         for line in self.layers.iter().chain([&self.total]) {
             let f = &line.figures;
@@ -233,7 +244,9 @@ impl Printed for TableReport {
             ]);
         }
         print_table(&rows, &[0, 8]);
-        say!("cycles, MACs (padding excluded) and bytes of one run; the total counts each layer `times` times");
+        say!(
+            "cycles, MACs (padding excluded) and bytes of one run; the total counts each layer `times` times"
+        );
         if let Some(equal) = self.equal {
             let word = |same: bool| if same { "equal" } else { "DIFFERENT" };
             say!(

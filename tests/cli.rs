@@ -66,6 +66,8 @@ const REFUSED: &[&[&str]] = &[
     &["model", "--model", "digits.onnx", "--layers", "3..3"],
     &["model", "--model", "digits.onnx", "--layers", "6..=7"],
     &["model", "--model", "digits.onnx", "--operand-bits", "16"],
+    &["model", "--model", "digits.onnx", "--timeline", "t.csv"],
+    &["model", "--layer", "fc in=8 out=8", "--timeline", "missing/t.csv"],
     &["simulate", "--layer", "fc in=8 out=8", "--model", "net.onnx"],
     &["simulate", "--layer", "fc in=8 out=8", "--count", "2"],
     &["simulate", "--model", "digits.onnx"],
@@ -183,6 +185,38 @@ fn data_go_to_stdout_and_parse() {
     let row = reader.records().next().expect("a row").expect("a row");
     let cycles = names.iter().position(|n| n == "cycles").expect("cycles");
     assert_eq!(row[cycles].parse().ok(), json["model"]["cycles"].as_u64());
+}
+
+/// The first two layers are alike.
+const TABLE: &str = "name,op,C_in,H_in,W_in,K,H_out,W_out,R,S,stride_h,stride_w,MACs
+a,Conv,3,5,5,6,5,5,3,3,1,1,4050
+b,Conv,3,5,5,6,5,5,3,3,1,1,4050
+c,Conv,6,5,5,4,5,5,1,1,1,1,600
+";
+
+#[test]
+fn a_timeline_has_every_instruction() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let layer = ["--config", "tiny", "--layer", "conv cin=3 h=5 w=5 cout=6 k=3 pad=1"];
+    let run = json(&koch(&[&["model", "--timeline", "t.csv", "--json"], &layer[..]].concat(), dir.path()));
+    let program = text(&koch(&[&["disasm"], &layer[..]].concat(), dir.path()).stdout);
+    let mut reader = csv::Reader::from_path(dir.path().join("t.csv")).expect("a timeline");
+    assert_eq!(reader.headers().expect("a header"), &["layer", "engine", "instruction", "start", "end"][..]);
+    let rows: Vec<csv::StringRecord> = reader.records().map(|r| r.expect("a row")).collect();
+    for mnemonic in ["load", "quant", "taps", "rect", "store"] {
+        let first = |line: &str| line.split(' ').next() == Some(mnemonic);
+        let executed = rows.iter().filter(|r| first(&r[2])).count();
+        assert_eq!(executed, program.lines().filter(|l| first(l)).count(), "{mnemonic}");
+    }
+    let end = rows.iter().filter_map(|r| r[4].parse::<u64>().ok()).max();
+    assert!(end <= run["model"]["cycles"].as_u64(), "{end:?}");
+    std::fs::write(dir.path().join("net.csv"), TABLE).expect("a table");
+    let output = koch(&["model", "--table", "net.csv", "--timeline", "t.csv"], dir.path());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let mut reader = csv::Reader::from_path(dir.path().join("t.csv")).expect("a timeline");
+    let mut layers: Vec<String> = reader.records().map(|r| r.expect("a row")[0].to_owned()).collect();
+    layers.dedup();
+    assert_eq!(layers, ["a", "c"], "a layer like another is left out");
 }
 
 #[test]

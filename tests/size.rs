@@ -5,7 +5,8 @@ use std::process::Command;
 use serde_json::Value;
 
 fn size(args: &[&str]) -> (i32, Value) {
-    let output = Command::new(env!("CARGO_BIN_EXE_koch")).arg("size").args(args).arg("--json").output().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_koch")).arg("size").args(args).arg("--json").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let json = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}{:?}", output.stderr));
     (output.status.code().unwrap(), json)

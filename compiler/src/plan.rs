@@ -157,7 +157,8 @@ impl Plan {
         if !t.resident {
             let unit = i64::from(WORD) * s.operand;
             let rows = (AHEAD * t.band - 1) * s.sh + (s.kh - 1) * s.dh + 1;
-            let rows = round_up(rows.max(least_ring(s, &self.config, t.row_pitch)), period(t.row_pitch, unit));
+            let rows =
+                round_up(rows.max(least_ring(s, &self.config, t.row_pitch)), period(t.row_pitch, unit));
             t.ring_rows = t.ring_rows.min(rows);
         }
         if !t.sliced {
@@ -304,9 +305,8 @@ impl Chooser<'_> {
                 for tiling in self.bands(strip, chunk, joint, sliced, words) {
                     let estimate = self.estimate(&tiling);
                     found = true;
-                    let order = |e: &Estimate| {
-                        (e.bytes, if s.places.once { e.again } else { 0 }, e.cycles, e.again)
-                    };
+                    let order =
+                        |e: &Estimate| (e.bytes, if s.places.once { e.again } else { 0 }, e.cycles, e.again);
                     if best.as_ref().is_none_or(|(_, least)| order(&estimate) < order(least)) {
                         best = Some((tiling, estimate));
                     }

@@ -31,6 +31,10 @@ pub(crate) struct Compute {
     earliest: Time,
     /// When the drain of the last tile is complete.
     drained: Option<Time>,
+    /// From when each instruction is complete.
+    pub completed: Vec<Time>,
+    /// Rectangles whose last pixels are in the tile being filled.
+    open: Vec<usize>,
     /// Pushes that the tile being filled makes when it is drained.
     push_prev: bool,
     push_next: bool,
@@ -111,6 +115,8 @@ impl Compute {
             feeder: 0,
             earliest: 0,
             drained: None,
+            completed: Vec::new(),
+            open: Vec::new(),
             push_prev: false,
             push_next: false,
         }
@@ -141,6 +147,7 @@ impl Compute {
         self.idle(self.lister, visible, Idle::Fetch, &mut shared.counters);
         let from = self.lister.max(visible);
         self.lister = t + 1;
+        self.completed.push(t + 1);
         match instruction {
             Instruction::Taps(taps) => {
                 self.idle(from, t + 1, Idle::Setup, &mut shared.counters);
@@ -193,6 +200,11 @@ impl Compute {
                 self.feed(shared);
             }
         }
+        let rect = self.completed.len() - 1;
+        self.completed[rect] = self.drained.filter(|_| self.filled == 0).map_or(NEVER, |t| t + 1);
+        if self.filled != 0 {
+            self.open.push(rect);
+        }
     }
 
     /// Feeds the listed tile, which the feeder can take from cycle `lister` on.
@@ -218,6 +230,9 @@ impl Compute {
         let drained = issued + drain_start + tile.drain - 1 + self.drain_end;
         self.drained = Some(drained);
         self.filled = 0;
+        if !self.open.is_empty() {
+            self.open.drain(..).for_each(|rect| self.completed[rect] = drained + 1);
+        }
         if std::mem::take(&mut self.push_prev) {
             shared.compute_to_load.push(drained);
         }

@@ -4,6 +4,7 @@ use crate::memory::{Burst, Client};
 use crate::{Fault, NEVER, Queue, Time};
 use spec::isa::{self, Engine, INSTRUCTION_BYTES, Instruction};
 use spec::{Config, Program, Status, timing};
+use std::ops::Range;
 
 /// Instructions that the fetch buffer holds.
 const BUFFER: usize = 16;
@@ -14,6 +15,8 @@ pub(crate) struct Fetch<'a> {
     bus_bytes: usize,
     batch: usize,
     requested: usize,
+    /// When each batch was requested.
+    requests: Vec<Time>,
     /// Earliest cycle of the next request.
     free: Time,
     /// Bytes that have arrived, in all.
@@ -38,6 +41,7 @@ impl<'a> Fetch<'a> {
             bus_bytes: config.bus_bytes() as usize,
             batch: timing::fetch_batch(config) as usize,
             requested: 0,
+            requests: Vec::new(),
             free: 0,
             arrived_bytes: 0,
             arrived: Vec::new(),
@@ -61,6 +65,7 @@ impl<'a> Fetch<'a> {
         let count = self.batch.min(self.program.len() as usize - self.requested);
         let address = u64::from(self.program.base) + (self.requested * INSTRUCTION_BYTES) as u64;
         self.requested += count;
+        self.requests.push(t);
         self.free = t + 1;
         let beats = (count * INSTRUCTION_BYTES).div_ceil(self.bus_bytes);
         Burst { client: Client::Fetch, address, beats: beats as u32 }
@@ -123,6 +128,21 @@ impl<'a> Fetch<'a> {
             }
         }
         None
+    }
+
+    /// The instructions of each batch that has arrived, when it was requested, and from when all of it can be
+    /// dispatched.
+    pub fn batches(&self) -> impl Iterator<Item = (Range<usize>, Time, Time)> {
+        self.requests.iter().enumerate().filter_map(|(k, &t)| {
+            let first = k * self.batch;
+            let end = (first + self.batch).min(self.instructions.len());
+            Some((first..end, t, *self.arrived.get(end - 1)?))
+        })
+    }
+
+    /// Instructions that were dispatched.
+    pub fn dispatched(&self) -> impl Iterator<Item = &Instruction> {
+        self.instructions.iter().flatten().take(self.dispatched.len())
     }
 
     pub fn ended(&self) -> bool {

@@ -10,6 +10,9 @@ mod fetch;
 mod load;
 mod memory;
 mod store;
+mod trace;
+
+pub use trace::{Span, trace};
 
 use compute::Compute;
 use fetch::Fetch;
@@ -138,6 +141,26 @@ enum Event {
 
 /// Predicts one run of `program`.
 pub fn run(config: &Config, program: &Program, memory: &MemorySpec) -> Result<Run, MemoryError> {
+    simulate(config, program, memory, |_| {})
+}
+
+/// What knows, after a run, when each instruction was at work.
+struct Engines<'a> {
+    fetch: &'a Fetch<'a>,
+    requester: &'a Requester<'a>,
+    writer: &'a Writer<'a>,
+    compute: &'a Compute,
+    store: &'a Store<'a>,
+    bus: &'a Memory<'a>,
+}
+
+/// Runs `program`, and shows `seen` the engines as they are at its end.
+fn simulate(
+    config: &Config,
+    program: &Program,
+    memory: &MemorySpec,
+    seen: impl FnOnce(Engines<'_>),
+) -> Result<Run, MemoryError> {
     memory.check(config.bus_bytes())?;
     let mut shared = Shared {
         config,
@@ -160,7 +183,7 @@ pub fn run(config: &Config, program: &Program, memory: &MemorySpec) -> Result<Ru
     let mut served = Served::Fetch;
     let (mut dispatch, mut pop_load, mut pop_compute, mut pop_store, mut gather) = (0, 0, 0, 0, 0);
 
-    loop {
+    let stop = loop {
         // What the last event cannot have changed is still known.
         match last {
             Event::AcceptRead | Event::GrantFetch => {}
@@ -204,10 +227,10 @@ pub fn run(config: &Config, program: &Program, memory: &MemorySpec) -> Result<Ru
         if let Some((first, status)) = shared.fault.0
             && first <= t
         {
-            return Ok(stopped(shared, first + 1, status));
+            break Some((first, status));
         }
         if t == NEVER {
-            break;
+            break None;
         }
         match event {
             Event::AcceptRead => bus.accept_read(t),
@@ -228,6 +251,17 @@ pub fn run(config: &Config, program: &Program, memory: &MemorySpec) -> Result<Ru
             Event::PopStore => store.pop(t, &mut shared),
             Event::Gather => store.gather(t, &mut shared),
         }
+    };
+    seen(Engines {
+        fetch: &fetch,
+        requester: &requester,
+        writer: &writer,
+        compute: &compute,
+        store: &store,
+        bus: &bus,
+    });
+    if let Some((first, status)) = stop {
+        return Ok(stopped(shared, first + 1, status));
     }
 
     // Nothing can happen any more: the accelerator is quiet from the cycle in which the last change is visible.

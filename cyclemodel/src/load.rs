@@ -121,6 +121,8 @@ pub(crate) struct Writer<'a> {
     load: Load,
     busy: bool,
     phase: Phase,
+    /// From when each instruction is complete.
+    pub completed: Vec<Time>,
     /// Next cycle in which the writer can act.
     at: Time,
     /// Bytes left in this phase of the row.
@@ -144,6 +146,7 @@ impl<'a> Writer<'a> {
             load: Load::default(),
             busy: false,
             phase: Phase::Done,
+            completed: Vec::new(),
             at: 0,
             left: 0,
             row: 0,
@@ -252,6 +255,7 @@ impl<'a> Writer<'a> {
     fn complete(&mut self, shared: &mut Shared) {
         self.busy = false;
         self.phase = Phase::Done;
+        self.completed.push(self.at);
         if self.load.push_next {
             shared.load_to_compute.push(self.at - 1);
             if shared.load_to_compute.overflow() {

@@ -134,6 +134,11 @@ impl<'a> Memory<'a> {
         }
     }
 
+    /// From when the first `count` writes are acknowledged, if they are.
+    pub fn acknowledged(&self, count: usize) -> Option<Time> {
+        self.write_done.get(count.checked_sub(1)?).map(|t| t + 1)
+    }
+
     /// The first cycle in which the data port takes a burst.
     pub fn port_time(&self) -> Time {
         let read = self.reads.front().map_or(NEVER, |(t, _)| *t);

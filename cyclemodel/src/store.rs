@@ -21,6 +21,8 @@ pub(crate) struct Store<'a> {
     ready: Time,
     /// Bursts gathered.
     gathered: usize,
+    /// Bursts gathered after each instruction.
+    pub bursts: Vec<usize>,
     /// When the last beat of each burst was sent.
     sent: Vec<Time>,
     /// Gathered bursts whose address is yet to be sent, with the time from which it can be.
@@ -41,6 +43,7 @@ impl<'a> Store<'a> {
             address: 0,
             ready: 0,
             gathered: 0,
+            bursts: Vec::new(),
             sent: Vec::new(),
             pending: VecDeque::new(),
             address_free: 0,
@@ -114,6 +117,7 @@ impl<'a> Store<'a> {
             WriteBurst { address, beats, tells: self.runs.runs == 0 && self.store.push_next },
         ));
         if self.runs.runs == 0 {
+            self.bursts.push(self.gathered);
             self.ready = last + 1;
             if self.store.push_prev {
                 shared.store_to_compute.push(last);

@@ -55,7 +55,7 @@ const functions = {
     const shape = echarts.graphic.clipRectByRect(
       { x: left, y: middle - height / 2, width: Math.max(right - left, 1), height },
       { x: area.x, y: area.y, width: area.width, height: area.height });
-    return shape && { type: 'rect', shape, style: { fill: api.visual('color'), stroke: 'rgba(255,255,255,0.7)', lineWidth: shape.width > 3 ? 0.6 : 0 } };
+    return shape && { type: 'rect', shape, style: { fill: api.visual('color'), stroke: 'rgba(255,255,255,0.7)', lineWidth: shape.width > 6 ? 0.6 : 0 } };
   },
 };
 
@@ -114,7 +114,7 @@ function complete(figure, width, look, title) {
   const icons = names.map((name) => (option.series.find((s) => s.name === name).silent ? { name, icon: bare } : { name }));
   if (names.length > 1) {
     const rows = Math.min(legendRows(names, width - 20), 6);
-    option.legend = { type: rows < 6 ? 'plain' : 'scroll', data: icons, top, left: 10, right: 10, itemGap: 10, formatter: brief, textStyle: font,
+    option.legend = { ...option.legend, type: rows < 6 ? 'plain' : 'scroll', data: icons, top, left: 10, right: 10, itemGap: 10, formatter: brief, textStyle: font,
       inactiveColor: faint + '99', pageTextStyle: font };
     top += (rows < 6 ? rows : 1) * 24;
   }

@@ -79,6 +79,7 @@ pub struct Layer {
     pub network: String,
     pub index: u64,
     pub layer: String,
+    pub count: u64,
     pub useful_macs: u64,
     pub once_only_bytes: u64,
     pub bytes: u64,
@@ -304,7 +305,10 @@ impl Table {
             Ok(file) => file,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => {
-                return Err(Error::new(format!("{name}: {e}; make it readable, or run `koch sweep` again")));
+                return Err(Error::new(format!(
+                    "{name}: {e}; make it readable, or run `{}` again",
+                    writer(&name)
+                )));
             }
         };
         let mut reader = csv::Reader::from_reader(file);
@@ -366,8 +370,13 @@ impl Row<'_> {
 
     fn error(&self, what: impl std::fmt::Display) -> Error {
         let line = self.record.position().map_or(0, csv::Position::line);
-        Error::new(format!("{}, line {line}: {what}; run `koch sweep` again", self.table))
+        Error::new(format!("{}, line {line}: {what}; run `{}` again", self.table, writer(self.table)))
     }
+}
+
+/// What writes a file.
+pub fn writer(file: &str) -> &'static str {
+    if file.ends_with("timeline.csv") { "koch model --timeline" } else { "koch sweep" }
 }
 
 fn wrong(name: &str, e: &csv::Error) -> Error {
@@ -379,5 +388,5 @@ fn wrong(name: &str, e: &csv::Error) -> Error {
         csv::ErrorKind::Utf8 { .. } => "bytes that are no UTF-8".to_owned(),
         _ => e.to_string(),
     };
-    Error::new(format!("{name}{line}: {what}; run `koch sweep` again"))
+    Error::new(format!("{name}{line}: {what}; run `{}` again", writer(name)))
 }

@@ -1,5 +1,6 @@
 //! A chart of one thing, and what all charts have in common.
 
+use crate::data::writer;
 use crate::{Chart, Data, Error, Point, Result};
 use serde_json::{Value, json};
 
@@ -94,28 +95,54 @@ pub fn axis(name: &str, kind: &str, format: &str) -> Value {
     json!({ "name": name, "type": kind, "axisLabel": { "formatter": format, "hideOverlap": true } })
 }
 
-/// A logarithmic axis just long enough for `values`, with ticks at 1, 2 and 5 times powers of ten; and its ends.
+/// A logarithmic axis just long enough for `values`, with ticks at 1, 2 and 5 times powers of ten, and at some more if it
+/// is short; and its ends.
 pub fn log_axis(name: &str, format: &str, values: impl Iterator<Item = f64>) -> (Value, f64, f64) {
-    let (least, most) = values
-        .filter(|v| *v > 0.0)
-        .fold((f64::INFINITY, 0.0), |(least, most): (f64, f64), v| (least.min(v), most.max(v)));
-    let (least, most) = if least <= most { (least, most) } else { (1.0, 1.0) };
+    let (least, most) = ends(values);
     let first = least.log10().floor() as i32;
     let last = most.log10().ceil() as i32;
     let wide = last - first > 4;
+    let steps: &[f64] =
+        if most < 10.0 * least { &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0] } else { &[1.0, 2.0, 5.0] };
     // Division makes of ten to a negative power what its decimal number is.
     let ten = |n: i32| if n < 0 { 1.0 / 10_f64.powi(-n) } else { 10_f64.powi(n) };
-    let all: Vec<f64> = (first - 1..=last).flat_map(|n| [1.0, 2.0, 5.0].map(|m| m * ten(n))).collect();
+    let all: Vec<f64> = (first - 1..=last).flat_map(|n| steps.iter().map(move |m| m * ten(n))).collect();
+    let power = |t: &f64| (t.log10() - t.log10().round()).abs() < 1e-9;
+    ticked(axis(name, "log", format), &all, (least, most), |t| !wide || power(t))
+}
+
+/// A logarithmic axis of bytes just long enough for `values`, with ticks at powers of two, and between them if it is
+/// short.
+pub fn bytes_axis(name: &str, values: impl Iterator<Item = f64>) -> Value {
+    let (least, most) = ends(values);
+    let steps: &[f64] = if most < 4.0 * least { &[1.0, 1.25, 1.5, 1.75] } else { &[1.0] };
+    let powers = least.log2().floor() as i32 - 1..=most.log2().ceil() as i32 + 1;
+    let all: Vec<f64> = powers.flat_map(|n| steps.iter().map(move |m| m * 2_f64.powi(n))).collect();
+    let axis = with(axis(name, "log", "@bytes"), json!({ "logBase": 2 }));
+    ticked(axis, &all, (least, most), |_| true).0
+}
+
+/// The least and the most of what is above 0; 1 if nothing is.
+fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let (least, most) = values
+        .filter(|v| *v > 0.0)
+        .fold((f64::INFINITY, 0.0), |(least, most): (f64, f64), v| (least.min(v), most.max(v)));
+    if least <= most { (least, most) } else { (1.0, 1.0) }
+}
+
+/// An axis from the tick before the first value to the one after the last; and its ends. Ticks show if `kept`.
+fn ticked(
+    axis: Value,
+    all: &[f64],
+    (least, most): (f64, f64),
+    kept: impl Fn(&f64) -> bool,
+) -> (Value, f64, f64) {
     let low = all.iter().copied().filter(|t| *t < least / 1.04).fold(least / 2.0, f64::max);
     let high = all.iter().copied().filter(|t| *t > most * 1.04).fold(most * 10.0, f64::min);
-    let power = |t: &f64| (t.log10() - t.log10().round()).abs() < 1e-9;
-    let ticks: Vec<f64> =
-        all.into_iter().filter(|t| (low..=high).contains(t) && (!wide || power(t))).collect();
+    let ticks: Vec<f64> = all.iter().copied().filter(|t| (low..=high).contains(t) && kept(t)).collect();
     let at = json!({ "customValues": ticks });
-    let axis = with(
-        axis(name, "log", format),
-        json!({ "min": low, "max": high, "axisLabel": at, "axisTick": at, "splitLine": at }),
-    );
+    let axis =
+        with(axis, json!({ "min": low, "max": high, "axisLabel": at, "axisTick": at, "splitLine": at }));
     (axis, low, high)
 }
 
@@ -193,5 +220,5 @@ pub fn some_points(data: &Data) -> Result<()> {
 
 /// The error for a file that is not there.
 pub fn missing(file: &str) -> Error {
-    Error::new(format!("{file} is not in the directory; `koch sweep --help` tells how to get it"))
+    Error::new(format!("{file} is not in the directory; `{}` writes it", writer(file)))
 }

@@ -60,7 +60,7 @@ fn a_chart_without_its_file_says_so() {
         let _ = std::fs::remove_file(dir.path().join(file));
         let data = read(dir.path());
         let said = chart.figures(&data).expect_err("no figure").to_string();
-        assert!(said.contains(file) && said.contains("koch sweep"), "{said}");
+        assert!(said.contains(file) && said.contains("`koch "), "{said}");
         assert!(page(&data).contains(&said), "the page says it too");
     }
     std::fs::remove_file(dir.path().join("check.csv")).expect("check.csv");
@@ -95,7 +95,8 @@ fn wrong_files_are_refused_with_file_and_line() {
         std::fs::write(&path, wrong).expect("a file");
         let said = refusal(dir.path(), &Choice::default());
         assert!(said.contains(expected), "{expected} is not in {said}");
-        assert!(said.ends_with("; run `koch sweep` again"), "{said}");
+        let writer = if file == "timeline.csv" { "koch model --timeline" } else { "koch sweep" };
+        assert!(said.ends_with(&format!("; run `{writer}` again")), "{said}");
     }
     std::fs::write(good.path().join("points.csv"), b"point,network\n\xff,x\n").expect("a file");
     let said = refusal(good.path(), &Choice::default());

@@ -1,7 +1,8 @@
 //! Traffic against buffer bytes: how much buffer pays.
 
 use crate::figure::{
-    axis, count, dashes, of, option, points, row, share, some_points, symbol, symbol_size, thinned, with,
+    axis, bytes_axis, count, dashes, of, option, points, row, share, some_points, symbol, symbol_size,
+    thinned, with,
 };
 use crate::{Chart, Data, Figure, Point, Result};
 use serde_json::{Value, json};
@@ -37,7 +38,7 @@ pub fn figures(data: &Data) -> Result<Vec<Figure>> {
             json!({ "symbol": symbol(i), "symbolSize": 4, "itemStyle": { "opacity": 0.45 }, "z": 2 }),
         ));
     }
-    let x = with(axis("bytes of all buffers", "log", "@bytes"), json!({ "logBase": 2 }));
+    let x = bytes_axis("bytes of all buffers", data.points.iter().map(|p| p.buffer_bytes as f64));
     let y = with(axis("bytes moved ÷ once-only bytes", "value", "@plain"), json!({ "scale": true }));
     Ok(vec![Figure {
         chart: Chart::Knee,
@@ -46,7 +47,7 @@ pub fn figures(data: &Data) -> Result<Vec<Figure>> {
             "Bytes that cross the memory bus, as a multiple of what every input, weight and output would take once, \
              against the bytes of all buffers together, of {} points. A line is the least traffic ratio of any \
              point with so many bytes or fewer, whatever its other numbers are; faint symbols are single points. \
-             Below 1, tensors stay on chip between layers.{}{}",
+             Below 1, tensors stay on chip between layers, or strides pass over inputs.{}{}",
             count(all),
             thinned("faint points", shown, all),
             thinned("steps", shown_steps, steps)

@@ -25,13 +25,13 @@ fn figure(network: &str, layers: &Layers) -> Option<Figure> {
     for (cause, name) in names.iter().enumerate() {
         let bar = |(i, l): (usize, &&Layer)| {
             let share = 100.0 * cycles(l, cause) as f64 / l.cycles.max(1) as f64;
-            json!([share, i, l.layer, cycles(l, cause), l.cycles])
+            json!([share, i, l.layer, cycles(l, cause), l.cycles, l.count])
         };
         let bars = json!({
             "type": "bar", "stack": "cycles", "name": name, "barCategoryGap": "25%",
             "data": shown.iter().enumerate().map(bar).collect::<Vec<Value>>(),
-            "dimensions": ["per cent", "place", "layer", "cycles", "cycles of the layer"],
-            "encode": { "x": 0, "y": 1, "tooltip": [2, 0, 3, 4] },
+            "dimensions": ["per cent", "place", "layer", "cycles", "cycles of the layer", "runs"],
+            "encode": { "x": 0, "y": 1, "tooltip": [2, 0, 3, 4, 5] },
         });
         // What is well is plain.
         let calm = json!({ "itemStyle": { "color": "@calm", "decal": { "color": "transparent" } } });
@@ -48,13 +48,21 @@ fn figure(network: &str, layers: &Layers) -> Option<Figure> {
         0 => String::new(),
         n => format!(" Left out, after the first {LAYERS}: {n}."),
     };
-    let decal = json!({ "aria": { "enabled": true, "decal": { "show": true } } });
+    // Causes that would be slivers beside the busy cycles.
+    let slivers = shown.iter().all(|l| 5 * (l.cycles - l.mac_busy_cycles) < l.cycles);
+    let legend = if slivers {
+        "Busy ones are more than 80 per cent everywhere, and hidden: the legend shows them."
+    } else {
+        "Where the legend hides busy ones, the causes are enlarged."
+    };
+    let decal = json!({ "aria": { "enabled": true, "decal": { "show": true } },
+        "legend": { "selected": { "busy": !slivers } } });
     Some(Figure {
         chart: Chart::Stalls,
         subject: network.to_owned(),
         caption: format!(
-            "Cycles of each layer of {network} on point {}, in per cent: those in which the array is fed, and idle \
-             ones by cause. Where the legend hides busy ones, the causes are enlarged.{rest}",
+            "Cycles of one run of each layer of {network} on point {}, in per cent: those in which the array is fed, \
+             and idle ones by cause. {legend}{rest}",
             layers.point.point
         ),
         height: 150 + 17 * shown.len() as u32,

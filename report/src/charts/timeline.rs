@@ -53,6 +53,7 @@ fn figure(layer: &str, spans: &[Span], most: usize) -> Figure {
         { "type": "slider", "filterMode": "weakFilter", "minValueSpan": 10, "height": 22, "bottom": 6,
             "showDataShadow": false, "labelFormatter": "@si" },
     ] });
+    let instructions = spans.iter().filter(|s| s.engine != "fetch").count();
     let merged = match gap {
         None => String::new(),
         Some(gap) => format!(" Instructions of an engine that are less than {gap} cycles apart share a bar."),
@@ -61,9 +62,10 @@ fn figure(layer: &str, spans: &[Span], most: usize) -> Figure {
         chart: Chart::Timeline,
         subject: layer.to_owned(),
         caption: format!(
-            "From which cycle to which each engine works on an instruction of layer {layer}, {} instructions in {} \
-             cycles. Drag the slider, or scroll with Ctrl or pinch, to zoom.{merged}",
-            count(spans.len()),
+            "From which cycle to which each engine works on an instruction of layer {layer}, fetch on some at a \
+             time: {} instructions up to cycle {}. An engine may start one before the last is complete. Drag the \
+             slider, or scroll with Ctrl or pinch, to zoom.{merged}",
+            count(instructions),
             count(end as usize)
         ),
         height: 170 + 42 * engines.len() as u32,

@@ -71,7 +71,7 @@ pub fn write(dir: &Path, points: usize) {
 /// Layers of points 0 and 5.
 fn layers() -> String {
     let mut text =
-        "point,network,index,layer,spec,strategy,useful_macs,once_only_bytes,bytes,cycles,roofline_cycles,\
+        "point,network,index,layer,count,spec,strategy,useful_macs,once_only_bytes,bytes,cycles,roofline_cycles,\
          mac_busy_cycles,idle_load,idle_store,idle_never,efficiency,roofline_efficiency\n"
             .to_owned();
     for point in [0, 5] {
@@ -82,7 +82,7 @@ fn layers() -> String {
                 let cycles = busy + load + store;
                 let _ = writeln!(
                     text,
-                    "{point},{},{},{},spec,all resident,{macs},{},{},{cycles},{},{busy},{load},{store},0,0.5,0.5",
+                    "{point},{},{},{},2,spec,all resident,{macs},{},{},{cycles},{},{busy},{load},{store},0,0.5,0.5",
                     quoted(network),
                     i + 1,
                     quoted(layer),
