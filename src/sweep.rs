@@ -1,7 +1,7 @@
 //! `koch sweep`.
 
-use crate::Outcome;
 use crate::network::bar;
+use crate::Outcome;
 use std::path::PathBuf;
 use sweep::{Evaluator, Shard, Spec, Sweep};
 

@@ -60,9 +60,7 @@ impl Row<'_> {
         match (text, default) {
             ("", Some(default)) => Ok(default),
             _ => text.parse().map_err(|_| {
-                self.error(&format!(
-                    "{column} is `{text}`: a whole number below 4294967296 is wanted; correct it"
-                ))
+                self.error(&format!("{column} is `{text}`: a whole number below 4294967296 is wanted; correct it"))
             }),
         }
     }

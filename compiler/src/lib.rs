@@ -27,8 +27,8 @@ use spec::layer::{Layer, LayerData};
 use spec::{Config, Program};
 
 pub use layout::unpack_output;
-use plan::Costs;
 pub use plan::Plan;
+use plan::Costs;
 use shape::{Kernel, Places};
 
 /// Operands of the longest segment that one instruction can read.

@@ -155,8 +155,7 @@ impl Plan {
         if !t.resident {
             let unit = i64::from(WORD) * s.operand;
             let rows = (AHEAD * t.band - 1) * s.sh + (s.kh - 1) * s.dh + 1;
-            let rows =
-                round_up(rows.max(least_ring(s, &self.config, t.row_pitch)), period(t.row_pitch, unit));
+            let rows = round_up(rows.max(least_ring(s, &self.config, t.row_pitch)), period(t.row_pitch, unit));
             t.ring_rows = t.ring_rows.min(rows);
         }
         if !t.sliced {

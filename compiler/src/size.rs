@@ -66,9 +66,7 @@ impl Sizer {
     pub fn plan(&mut self, buffers: Buffers) -> Option<Plan> {
         let config = self.config.resized(buffers);
         let through = |place: Place, number: u32, room: u32| match place {
-            Place::Memory { pixel, row, .. } => {
-                Place::Memory { buffer: number, room: room.into(), pixel, row }
-            }
+            Place::Memory { pixel, row, .. } => Place::Memory { buffer: number, room: room.into(), pixel, row },
             Place::Chip { .. } => place,
         };
         let places = Places {
@@ -136,7 +134,9 @@ impl Sizer {
                 if self.least_activations(most[W], pbuf) >= rest {
                     break;
                 }
-                wbuf = self.least(W, |sizer, size| size > wbuf && sizer.least_activations(size, pbuf) < rest);
+                wbuf = self.least(W, |sizer, size| {
+                    size > wbuf && sizer.least_activations(size, pbuf) < rest
+                });
             }
         }
         let minimal = |b: &Buffers| {
@@ -175,11 +175,7 @@ impl Sizer {
                 break;
             }
         }
-        found[start..]
-            .iter()
-            .map(|b| u64::from(b[I]) + u64::from(b[O]) + u64::from(b[R]))
-            .min()
-            .unwrap_or(u64::MAX)
+        found[start..].iter().map(|b| u64::from(b[I]) + u64::from(b[O]) + u64::from(b[R])).min().unwrap_or(u64::MAX)
     }
 }
 
@@ -230,7 +226,11 @@ fn off_chip(lowered: &Lowered, config: &Config) -> Option<Vec<TensorId>> {
 /// Shrinks one activation buffer after the other, in every order, to the smallest at which the compiler keeps on chip
 /// what it keeps there in the largest; of the results the smallest in sum. So none of the three can be smaller alone. None if the
 /// network cannot be executed with the config's `wbuf` and `pbuf`. `tried` is called for each combination.
-pub fn chained(lowered: &Lowered, config: &Config, mut tried: impl FnMut()) -> Option<Chained> {
+pub fn chained(
+    lowered: &Lowered,
+    config: &Config,
+    mut tried: impl FnMut(),
+) -> Option<Chained> {
     let grids = config.grids();
     let most = |k: usize| grids[k].most / grids[k].unit * grids[k].unit;
     let start = [most(I), config.wbuf, most(O), most(R), config.pbuf];
@@ -244,13 +244,8 @@ pub fn chained(lowered: &Lowered, config: &Config, mut tried: impl FnMut()) -> O
             while below + 1 < at {
                 let middle = below + (at - below) / 2;
                 buffers[k] = middle * grids[k].unit;
-                let kept =
-                    off_chip(lowered, &config.resized(buffers)).is_some_and(|off| off.len() <= left.len());
-                if kept {
-                    at = middle
-                } else {
-                    below = middle
-                }
+                let kept = off_chip(lowered, &config.resized(buffers)).is_some_and(|off| off.len() <= left.len());
+                if kept { at = middle } else { below = middle }
                 tried();
             }
             buffers[k] = at * grids[k].unit;

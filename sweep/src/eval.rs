@@ -297,12 +297,8 @@ impl Evaluator {
         let mut totals = Vec::new();
         for (memory, spec) in self.memories(config, first).into_iter().enumerate() {
             let total = spec.and_then(|spec| {
-                let mut total = Totals {
-                    counters: Counters::default(),
-                    work: Work::default(),
-                    bound: 0.0,
-                    layers: Vec::new(),
-                };
+                let mut total =
+                    Totals { counters: Counters::default(), work: Work::default(), bound: 0.0, layers: Vec::new() };
                 let mut sum = total.counters.values();
                 for (index, (row, n)) in table.layers.iter().zip(layers).enumerate() {
                     let (runs, strategy) = timed(n);
@@ -427,8 +423,7 @@ impl Evaluator {
             }
             Ok(Totals { counters: run.counters, work, bound, layers })
         };
-        let found: Arc<Networks> =
-            Arc::new(Ok(self.memories(config, first).into_iter().map(totals).collect()));
+        let found: Arc<Networks> = Arc::new(Ok(self.memories(config, first).into_iter().map(totals).collect()));
         lock(cache).insert(key, found.clone());
         found
     }

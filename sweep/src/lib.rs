@@ -6,6 +6,6 @@ mod row;
 mod spec;
 
 pub use eval::{Area, Evaluator};
-pub use output::{Shard, Sweep, merge};
+pub use output::{Sweep, Shard, merge};
 pub use row::{Cell, LayerRow, PointRow, Row};
 pub use spec::{Field, MAX_ROWS, Spec, SweepError, Values};

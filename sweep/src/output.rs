@@ -76,10 +76,7 @@ impl<'a> Sweep<'a> {
         fs::create_dir_all(dir.join("parts")).map_err(io_error(dir))?;
         let lock = File::create(dir.join("lock")).map_err(io_error(dir))?;
         if lock.try_lock().is_err() {
-            return error(format!(
-                "{}: another sweep is writing to it; choose another directory",
-                dir.display()
-            ));
+            return error(format!("{}: another sweep is writing to it; choose another directory", dir.display()));
         }
         let manifest = dir.join(MANIFEST);
         let wanted = evaluator.canonical();
@@ -92,9 +89,7 @@ impl<'a> Sweep<'a> {
                     dir.display()
                 ));
             }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                write(&manifest, |file| file.write_all(wanted.as_bytes()))?
-            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => write(&manifest, |file| file.write_all(wanted.as_bytes()))?,
             Err(e) => return Err(io_error(&manifest)(e)),
         }
         // What a killed run left half-written.
@@ -205,13 +200,10 @@ fn write_rows<R: Row>(path: &Path, rows: &[R]) -> Result<(), SweepError> {
 pub fn merge(shards: &[PathBuf], out: &Path) -> Result<(), SweepError> {
     let read = |dir: &PathBuf| {
         let path = dir.join(MANIFEST);
-        fs::read_to_string(&path).map_err(|e| {
-            SweepError(format!("{}: {e}; give directories that koch sweep --shard wrote", path.display()))
-        })
+        fs::read_to_string(&path)
+            .map_err(|e| SweepError(format!("{}: {e}; give directories that koch sweep --shard wrote", path.display())))
     };
-    let Some((first, others)) = shards.split_first() else {
-        return error("no shards: give their directories");
-    };
+    let Some((first, others)) = shards.split_first() else { return error("no shards: give their directories") };
     let manifest = read(first)?;
     for dir in others {
         if read(dir)? != manifest {

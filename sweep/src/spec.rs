@@ -107,22 +107,15 @@ impl Spec {
     /// Reads a file. Paths in it are relative to it.
     pub fn load(path: &Path) -> Result<Self, SweepError> {
         let at = |e: &dyn fmt::Display| SweepError(format!("{}: {e}", path.display()));
-        let text = std::fs::read_to_string(path)
-            .map_err(|e| at(&format!("{e}; give the path of a sweep (TOML)")))?;
+        let text = std::fs::read_to_string(path).map_err(|e| at(&format!("{e}; give the path of a sweep (TOML)")))?;
         Self::parse(&text, path.parent().unwrap_or(Path::new("."))).map_err(|e| at(&e))
     }
 
     /// Reads the text of a file in directory `dir`.
     pub fn parse(text: &str, dir: &Path) -> Result<Self, SweepError> {
-        let table: toml::Table =
-            toml::from_str(text).map_err(|e| SweepError(e.to_string().trim_end().to_owned()))?;
-        let mut spec = Self {
-            base: ConfigSpec::default(),
-            name: String::new(),
-            networks: Vec::new(),
-            layers: false,
-            axes: Default::default(),
-        };
+        let table: toml::Table = toml::from_str(text).map_err(|e| SweepError(e.to_string().trim_end().to_owned()))?;
+        let mut spec =
+            Self { base: ConfigSpec::default(), name: String::new(), networks: Vec::new(), layers: false, axes: Default::default() };
         let mut config = "default";
         for (key, value) in &table {
             match (key.as_str(), value) {
@@ -131,9 +124,7 @@ impl Spec {
                 ("networks", toml::Value::Array(files)) => {
                     for file in files {
                         let Some(file) = file.as_str() else {
-                            return error(format!(
-                                "networks: {file} is no path; write a list of files as [\"net.csv\"]"
-                            ));
+                            return error(format!("networks: {file} is no path; write a list of files as [\"net.csv\"]"));
                         };
                         spec.networks.push(dir.join(file));
                     }
@@ -152,8 +143,7 @@ impl Spec {
                             known.join(", ")
                         ));
                     };
-                    let values =
-                        values(*field, value).map_err(|e| SweepError(format!("{key} = {value}: {e}")))?;
+                    let values = values(*field, value).map_err(|e| SweepError(format!("{key} = {value}: {e}")))?;
                     spec.axes[*field as usize] = values;
                 }
             }
@@ -217,8 +207,7 @@ impl Spec {
         let base = MemorySpec::default();
         let memory = MemorySpec {
             latency: number(Field::Latency, base.latency),
-            bytes_per_cycle: values[Field::BytesPerCycle as usize]
-                .map(|v| u32::try_from(v).unwrap_or(u32::MAX)),
+            bytes_per_cycle: values[Field::BytesPerCycle as usize].map(|v| u32::try_from(v).unwrap_or(u32::MAX)),
             outstanding: number(Field::MemoryOutstanding, base.outstanding),
             stall_seed: values[Field::StallSeed as usize].unwrap_or(base.stall_seed),
             stall_percent: number(Field::StallPercent, base.stall_percent),
@@ -322,9 +311,9 @@ fn base(config: &str, dir: &Path) -> Result<(String, ConfigSpec), SweepError> {
 /// The values that a field's entry names: a number or size, a range of them, or a list of any of these.
 fn values(field: Field, value: &toml::Value) -> Result<Vec<u64>, SweepError> {
     let values = match value {
-        toml::Value::Integer(n) => {
-            vec![u64::try_from(*n).or_else(|_| error("a number below 0: use one from 0 on"))?]
-        }
+        toml::Value::Integer(n) => vec![
+            u64::try_from(*n).or_else(|_| error("a number below 0: use one from 0 on"))?,
+        ],
         toml::Value::String(text) => range(field, text)?,
         toml::Value::Array(list) => {
             let mut all = Vec::new();
@@ -333,11 +322,7 @@ fn values(field: Field, value: &toml::Value) -> Result<Vec<u64>, SweepError> {
             }
             all
         }
-        _ => {
-            return error(
-                "write a number, a size as \"64KiB\", a range as \"16KiB..1MiB *2\", or a list of these",
-            );
-        }
+        _ => return error("write a number, a size as \"64KiB\", a range as \"16KiB..1MiB *2\", or a list of these"),
     };
     if values.is_empty() {
         return error("an empty list: give at least one value, or leave the field out");
@@ -353,9 +338,7 @@ fn number(field: Field, text: &str) -> Result<u64, SweepError> {
     if field.is_size() {
         return text.parse::<Size>().map(|size| size.0).map_err(|e| SweepError(e.to_string()));
     }
-    text.trim().parse().or_else(|_| {
-        error(format!("`{}` is no whole number: write one, or a range as 4..64 +4", text.trim()))
-    })
+    text.trim().parse().or_else(|_| error(format!("`{}` is no whole number: write one, or a range as 4..64 +4", text.trim())))
 }
 
 /// `4..64 +4`, `16KiB..1MiB *2`, `4..7`, both ends included, or a single value.
@@ -373,9 +356,7 @@ fn range(field: Field, text: &str) -> Result<Vec<u64>, SweepError> {
         _ => (1, 1),
     };
     if factor < 2 && add < 1 || factor >= 2 && from == 0 {
-        return error(
-            "a range that does not move on: step by +1 or more, or by *2 or more from a value above 0",
-        );
+        return error("a range that does not move on: step by +1 or more, or by *2 or more from a value above 0");
     }
     let mut values = vec![from];
     let mut last = from;
