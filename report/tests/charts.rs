@@ -241,6 +241,40 @@ fn fronts_and_layers_are_those_of_the_files() {
     }
 }
 
+#[test]
+fn logarithmic_axes_hold_their_points_closely() {
+    let dir = directory(73);
+    let data = read(dir.path());
+    for figure in figures(&data) {
+        for (place, axis) in ["xAxis", "yAxis"].into_iter().enumerate() {
+            let axis = &figure.option[axis];
+            let (Some(low), Some(high)) = (axis["min"].as_f64(), axis["max"].as_f64()) else { continue };
+            let dots = figure.option["series"].as_array().expect("series").iter();
+            let dots = dots.filter(|s| s["type"] == "scatter").flat_map(rows);
+            let at: Vec<f64> = dots.filter_map(|r| r[place].as_f64()).collect();
+            assert!(at.iter().all(|v| (low..=high).contains(v)), "{}: {at:?}", figure.heading());
+            let ticks = axis["axisLabel"]["customValues"].as_array().map_or(0, Vec::len);
+            assert!((3..=20).contains(&ticks), "{}: {axis}", figure.heading());
+        }
+    }
+}
+
+#[test]
+fn busy_cycles_hide_when_causes_would_be_slivers() {
+    let dir = directory(73);
+    let mut data = read(dir.path());
+    let shown = |data: &Data| {
+        let figures = Chart::Stalls.figures(data).expect("figures");
+        figures.iter().map(|f| f.option["legend"]["selected"]["busy"] == true).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&data), [true, true]);
+    for layer in data.layers.iter_mut().flat_map(|l| l.values_mut()).flat_map(|l| &mut l.rows) {
+        layer.idle.fill(0);
+        layer.cycles = layer.mac_busy_cycles;
+    }
+    assert_eq!(shown(&data), [false, false]);
+}
+
 /// Instructions are merged in a long timeline, and none is lost.
 #[test]
 fn a_long_timeline_has_few_bars() {

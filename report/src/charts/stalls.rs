@@ -49,9 +49,9 @@ fn figure(network: &str, layers: &Layers) -> Option<Figure> {
         n => format!(" Left out, after the first {LAYERS}: {n}."),
     };
     // Causes that would be slivers beside the busy cycles.
-    let slivers = shown.iter().all(|l| 5 * (l.cycles - l.mac_busy_cycles) < l.cycles);
+    let slivers = shown.iter().all(|l| l.mac_busy_cycles as f64 >= 0.8 * l.cycles as f64);
     let legend = if slivers {
-        "Busy ones are more than 80 per cent everywhere, and hidden: the legend shows them."
+        "Busy ones are 80 per cent or more everywhere, and hidden: the legend shows them."
     } else {
         "Where the legend hides busy ones, the causes are enlarged."
     };
