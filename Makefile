@@ -1,10 +1,11 @@
 # Everything here is a thin call: scripts/ and the `koch` command do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check area bench bless book fuzz fuzz-import networks
+.PHONY: help setup demo test check area bench bless book fuzz fuzz-import networks sizes
 
 KOCH := cargo run --release --quiet --bin koch --
 NETWORKS := alexnet densenet121 googlenet mobilenetv1 mobilenetv2 resnet50 shufflenet squeezenet vgg16
 BOOK := alexnet googlenet resnet50
+SIZED := alexnet googlenet mobilenetv1 mobilenetv2 resnet50 squeezenet vgg16
 N ?= 2000
 SEED ?= 1
 SECONDS ?= 600
@@ -46,6 +47,10 @@ fuzz: setup ## Random layers and configs on every machine: N=2000 SEED=1
 
 fuzz-import: setup ## Damaged ONNX files, with cargo-fuzz and a nightly compiler: SECONDS=600
 	scripts/fuzz_import.sh $(SECONDS)
+
+sizes: setup $(SIZED:%=out/zoo/%-int8.onnx) ## Buffer sizes of networks, proven on the Verilated RTL: half an hour
+	cargo build --release
+	scripts/sizes.py out/zoo out/sizes
 
 networks: setup $(NETWORKS:%=out/zoo/%-int8.onnx) ## Whole networks on the Verilated RTL, README.md's table: half an hour
 	cargo build --release
