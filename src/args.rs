@@ -166,10 +166,9 @@ pub struct NetworkArgs {
     /// Steps of the network, counted from 1, as Rust writes ranges: 3..7 is 3 to 6, 3..=7 is 3 to 7. What they read
     /// is in memory, so nothing stays on chip between steps, as with --no-chain.
     #[arg(long, value_name = "A..B", value_parser = Steps::parse)]
-    #[arg(conflicts_with_all = ["layer", "node", "table"])]
     layers: Option<Steps>,
     /// Store every tensor in memory, even what would fit the buffers until it is read.
-    #[arg(long, conflicts_with_all = ["layer", "node", "table"])]
+    #[arg(long)]
     no_chain: bool,
 }
 
@@ -202,6 +201,17 @@ impl NetworkArgs {
     /// All steps.
     pub fn whole(no_chain: bool) -> Self {
         Self { layers: None, no_chain }
+    }
+
+    /// Refuses options of networks where none is meant.
+    pub fn none(&self) -> Result<(), Failure> {
+        let given = [("--layers", self.layers.is_some()), ("--no-chain", self.no_chain)];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(Failure::Input(format!(
+                "{flag} is for whole networks: give one with --model, without --node, or leave it out"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Whether tensors may stay on chip.
@@ -305,12 +315,15 @@ pub fn read_text(path: &Path) -> Result<String, Failure> {
 /// Writes a file whole or not at all.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let error = |e: std::io::Error| {
         Failure::Input(format!("{}: {e}; choose a place that can be written", path.display()))
     };
     // Its own words would name a file that nobody asked for.
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(|e| error(e.kind().into()))?;
+    let all = std::fs::Permissions::from_mode(0o666);
+    let file = tempfile::Builder::new().permissions(all).tempfile_in(dir);
+    let mut file = file.map_err(|e| error(e.kind().into()))?;
     file.write_all(bytes).map_err(error)?;
     file.persist(path).map_err(|e| error(e.error))?;
     Ok(())

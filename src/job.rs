@@ -28,7 +28,7 @@ pub struct JobArgs {
 impl JobArgs {
     /// Compiles the network that is meant, if one is.
     pub fn network(&self) -> Result<Option<NetworkJob>, Failure> {
-        let Some(model) = self.layer.network() else { return Ok(None) };
+        let Some(model) = self.layer.network() else { return self.network.none().map(|()| None) };
         let config = self.config.resolve()?;
         let memory = self.memory.resolve(&config)?;
         NetworkJob::new(config, memory, model, &self.network).map(Some)
@@ -37,6 +37,7 @@ impl JobArgs {
     /// Reads the table that is meant, if one is.
     pub fn table(&self) -> Result<Option<TableJob>, Failure> {
         let Some(path) = &self.layer.table else { return Ok(None) };
+        self.network.none()?;
         let config = self.config.resolve()?;
         let memory = self.memory.resolve(&config)?;
         Ok(Some(TableJob { config, memory, table: LayerTable::load(path)? }))

@@ -171,8 +171,12 @@ impl NetworkReport {
                 (_, Some(by_step)) => Some(sum_counters(chosen.iter().map(|&i| &by_step[i]))),
                 _ => None,
             });
-            let mut work = Work::default();
-            chosen.iter().for_each(|&i| work += job.steps.work(&job.compiled, job.steps.range.start + i));
+            let (mut work, mut bound) = (Work::default(), 0.0);
+            for &i in &chosen {
+                let step = job.steps.work(&job.compiled, job.steps.range.start + i);
+                bound += step.bound(&job.config, &job.memory);
+                work += step;
+            }
             let instructions = chosen.iter().map(|&i| steps[i].instructions).sum();
             Line {
                 step: None,
@@ -187,7 +191,7 @@ impl NetworkReport {
                 instructions,
                 rtl: counters[0].map(Machine::of),
                 model: counters[1].map(Machine::of),
-                figures: figures(job, work, counters[0].or(counters[1])),
+                figures: figures(job, work, bound, counters[0].or(counters[1])),
             }
         };
         let equal = images.iter().map(|i| i.equal).reduce(Equal::and);
@@ -377,11 +381,11 @@ impl Printed for NetworkReport {
     }
 }
 
-fn figures(job: &NetworkJob, mut work: Work, counters: Option<Counters>) -> Figures {
+fn figures(job: &NetworkJob, mut work: Work, bound: f64, counters: Option<Counters>) -> Figures {
     if let Some(counters) = counters {
         work.moved_bytes = moved_bytes(&counters);
     }
-    Figures::new(work, counters.map(|c| c.cycles), &job.config, &job.memory)
+    Figures::bounded(work, bound, counters.map(|c| c.cycles), &job.config, &job.memory)
 }
 
 fn sum_counters<'a>(all: impl Iterator<Item = &'a Counters>) -> Counters {
@@ -396,6 +400,7 @@ fn line(job: &NetworkJob, index: usize, by_step: &[Option<Vec<Counters>>; 2]) ->
     let lowered = &job.compiled.lowered;
     let step = &lowered.steps[index];
     let at = index - job.steps.range.start;
+    let work = job.steps.work(&job.compiled, index);
     let place = |id: TensorId| if job.compiled.chip(id).is_some() { "chip" } else { "memory" };
     let counters = [0, 1].map(|m| by_step[m].as_ref().map(|all: &Vec<Counters>| all[at]));
     Line {
@@ -411,7 +416,7 @@ fn line(job: &NetworkJob, index: usize, by_step: &[Option<Vec<Counters>>; 2]) ->
         instructions: job.steps.traffic[at].instructions,
         rtl: counters[0].map(Machine::of),
         model: counters[1].map(Machine::of),
-        figures: figures(job, job.steps.work(&job.compiled, index), counters[0].or(counters[1])),
+        figures: figures(job, work, work.bound(&job.config, &job.memory), counters[0].or(counters[1])),
     }
 }
 

@@ -248,7 +248,7 @@ pub fn chained(lowered: &Lowered, config: &Config, mut tried: impl FnMut()) -> O
     for order in [[I, O, R], [I, R, O], [O, I, R], [O, R, I], [R, I, O], [R, O, I]] {
         let mut buffers = start;
         for k in order {
-            let least = grids[k].least.next_multiple_of(grids[k].unit) / grids[k].unit;
+            let least = grids[k].least.div_ceil(grids[k].unit);
             let (mut below, mut at) = (least.saturating_sub(1), buffers[k] / grids[k].unit);
             while below + 1 < at {
                 let middle = below + (at - below) / 2;

@@ -182,6 +182,7 @@ impl Evaluator {
                     clock_mhz: self.spec.clock_mhz(&values),
                     ..PointRow::default()
                 };
+                self.fill_design(&mut row, &values);
                 let outcome = match (&config, &results, area) {
                     (Ok(config), Some(results), Some(area)) => {
                         self.fill_config(&mut row, config, &values, area);
@@ -208,6 +209,32 @@ impl Evaluator {
         (rows, layers)
     }
 
+    /// The point as the sweep asks for it, legal or not.
+    fn fill_design(&self, row: &mut PointRow, values: &Values) {
+        let base = &self.spec.base;
+        let memory = MemorySpec::default();
+        let of = |field: Field, default: Option<u64>| values[field as usize].or(default);
+        let n = |v: Option<u32>| v.map(u64::from);
+        row.rows = of(Field::Rows, n(base.rows));
+        row.cols = of(Field::Cols, n(base.cols));
+        row.lanes = of(Field::Lanes, n(base.lanes));
+        row.operand_bits = of(Field::OperandBits, n(base.operand_bits));
+        row.ibuf = of(Field::Ibuf, base.ibuf.map(|s| s.0));
+        row.wbuf = of(Field::Wbuf, base.wbuf.map(|s| s.0));
+        row.obuf = of(Field::Obuf, base.obuf.map(|s| s.0));
+        row.rbuf = of(Field::Rbuf, base.rbuf.map(|s| s.0));
+        row.pbuf = of(Field::Pbuf, base.pbuf.map(|s| s.0));
+        row.bus_bits = of(Field::BusBits, n(base.bus_bits));
+        row.burst_beats = of(Field::BurstBeats, n(base.burst_beats));
+        row.outstanding = of(Field::Outstanding, n(base.outstanding));
+        row.latency = of(Field::Latency, Some(memory.latency.into()));
+        row.bytes_per_cycle = of(Field::BytesPerCycle, n(memory.bytes_per_cycle));
+        row.memory_outstanding = of(Field::MemoryOutstanding, Some(memory.outstanding.into()));
+        row.stall_seed = of(Field::StallSeed, Some(memory.stall_seed));
+        row.stall_percent = of(Field::StallPercent, Some(memory.stall_percent.into()));
+    }
+
+    /// What the config makes of it: defaults, sizes rounded to words, its cost.
     fn fill_config(&self, row: &mut PointRow, config: &Config, values: &Values, area: [u64; 5]) {
         let n = |v: u32| Some(u64::from(v));
         (row.rows, row.cols, row.lanes) = (n(config.rows), n(config.cols), n(config.lanes));
@@ -218,13 +245,7 @@ impl Evaluator {
         row.outstanding = n(config.outstanding);
         row.macs = Some(config.peak());
         row.buffer_bytes = Some(compiler::size::total(&config.buffers()));
-        if let Ok(memory) = self.spec.memory(values, config) {
-            row.latency = n(memory.latency);
-            row.bytes_per_cycle = n(memory.bytes_per_cycle.unwrap_or(config.bus_bytes()));
-            row.memory_outstanding = n(memory.outstanding);
-            row.stall_seed = Some(memory.stall_seed);
-            row.stall_percent = n(memory.stall_percent);
-        }
+        row.bytes_per_cycle = values[Field::BytesPerCycle as usize].or(n(config.bus_bytes()));
         let [luts, ffs, multipliers, block_rams, transistors] = area.map(Some);
         (row.luts, row.ffs, row.multipliers) = (luts, ffs, multipliers);
         (row.block_rams, row.area) = (block_rams, transistors);
