@@ -166,41 +166,51 @@ pub fn run(
         if smaller[k] < grid.least {
             continue;
         }
-        let Some((index, name)) = unserved(subject, config, smaller) else { continue };
+        let Some((index, name, runs)) = unserved(subject, config, smaller) else { continue };
+        if !runs {
+            below.push(Below { buffer: grid.name, size: smaller[k], layer: name, run: None });
+            continue;
+        }
         let sized = config.resized(smaller).renamed("smaller")?;
         let run = match subject {
             Subject::Layers(_, layers) => {
-                let layer = &layers[index].1;
-                match compiler::plan(layer, &sized) {
-                    Ok(_) => Some(lone(&name, layer, &sized, memory, &rtl(&sized, None)?.0, args.seed)?),
-                    Err(_) => None,
-                }
+                lone(&name, &layers[index].1, &sized, memory, &rtl(&sized, None)?.0, args.seed)?
             }
             Subject::Network(network, _) => {
-                match NetworkJob::of(network, sized.clone(), memory.clone(), false, Some(index..index + 1)) {
-                    Ok(job) => Some(whole(&job, &name, rtl(&sized, None)?.0, args.seed)?),
-                    Err(_) => None,
-                }
+                let step = Some(index..index + 1);
+                let job = NetworkJob::of(network, sized.clone(), memory.clone(), false, step)?;
+                whole(&job, &name, rtl(&sized, None)?.0, args.seed)?
             }
         };
-        below.push(Below { buffer: grid.name, size: smaller[k], layer: name, run });
+        below.push(Below { buffer: grid.name, size: smaller[k], layer: name, run: Some(run) });
     }
     Ok(Proof { at_size, below })
 }
 
-/// A layer whose tensors do not cross the bus once with these buffers.
-fn unserved(subject: &Subject, config: &Config, buffers: Buffers) -> Option<(usize, String)> {
-    let once = |mut sizer: Sizer| sizer.plan(buffers).is_some_and(|plan| plan.is_once_only());
-    match subject {
+/// A layer whose tensors do not cross the bus once with these buffers: its number, its name, and whether it runs, with each
+/// tensor passing through the buffer that is named for it. One that does not at all comes first, because then a network does
+/// not run as it is meant to.
+fn unserved(subject: &Subject, config: &Config, buffers: Buffers) -> Option<(usize, String, bool)> {
+    let sizers: Vec<(String, Sizer)> = match subject {
         Subject::Layers(_, layers) => {
-            let index = layers.iter().position(|(_, layer, _)| !once(Sizer::alone(layer, config)))?;
-            Some((index, layers[index].0.clone()))
+            layers.iter().map(|(name, layer, _)| (name.clone(), Sizer::alone(layer, config))).collect()
         }
         Subject::Network(_, compiled) => {
-            let index = compiled.plans().iter().position(|plan| !once(Sizer::of_plan(plan)))?;
-            Some((index, compiled.lowered.name(&compiled.lowered.steps[index]).to_owned()))
+            let name = |i: usize| compiled.lowered.name(&compiled.lowered.steps[i]).to_owned();
+            compiled.plans().iter().enumerate().map(|(i, plan)| (name(i), Sizer::of_plan(plan))).collect()
+        }
+    };
+    let mut found = None;
+    for (index, (name, mut sizer)) in sizers.into_iter().enumerate() {
+        match sizer.plan(buffers) {
+            None => return Some((index, name, false)),
+            Some(plan) if !plan.is_once_only() => {
+                found.get_or_insert((index, name, true));
+            }
+            Some(_) => {}
         }
     }
+    found
 }
 
 /// A layer on its own, on random numbers.

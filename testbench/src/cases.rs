@@ -85,6 +85,8 @@ pub fn random_layer(d: &mut Draw, config: &Config) -> Layer {
         let (dh, dw) = if d.chance(80) { (1, 1) } else { (d.between(1, 3), d.between(1, 3)) };
         let groups = if d.chance(85) { 1 } else { d.of(&[2, 3, 4, 8]) };
         let channels = |d: &mut Draw| d.of(&[1, 1, 2, 3, 3, 4, 5, 7, 8, 13, 16, 17, 24, 32, 48, 64, 96]);
+        let (depthwise, deep) = (d.chance(8), channels(d));
+        let groups = if depthwise { deep } else { groups };
         let pad = |d: &mut Draw, reach: u32| if d.chance(40) { 0 } else { d.between(0, reach) };
         let spec = if fc {
             LayerSpec {
@@ -96,10 +98,14 @@ pub fn random_layer(d: &mut Draw, config: &Config) -> Layer {
             }
         } else {
             LayerSpec {
-                cin: channels(d) * groups,
+                cin: if depthwise { deep } else { channels(d) * groups },
                 h: d.between(1, 30),
                 w: d.between(1, 30),
-                cout: if d.chance(20) { d.between(1, 3 * config.cols) } else { channels(d) } * groups,
+                cout: match depthwise {
+                    true => deep,
+                    false if d.chance(20) => d.between(1, 3 * config.cols) * groups,
+                    false => channels(d) * groups,
+                },
                 kh,
                 kw,
                 sh,
