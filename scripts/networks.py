@@ -8,16 +8,8 @@ OUT/NAME.json; one that is there already is not run again, so that an interrupte
 changes only when every network ran without stalls. Exit code 1 if a run differs from model or reference.
 """
 
-import argparse
-import json
-import os
-import pathlib
-import subprocess
-import sys
+import zoo_tables
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
-BEGIN, END = "<!-- make networks -->\n", "<!-- end of make networks -->\n"
 # Name of the file, name of the network, least efficiency of its convolutions, what others print of theirs.
 NETWORKS = [
     ("resnet50", "ResNet-50", 98, "Snowflake 95.5, Kraken 88.3"),
@@ -30,21 +22,6 @@ NETWORKS = [
     ("mobilenetv2", "MobileNet v2", None, ""),
     ("shufflenet", "ShuffleNet v1", None, ""),
 ]
-
-
-def run(name, zoo, out, stalls):
-    report = out / f"{name}.json"
-    if not report.exists():
-        command = [os.environ.get("KOCH", ROOT / "target" / "release" / "koch"), "simulate", "--json"]
-        command += ["--model", zoo / f"{name}-int8.onnx", "--input", zoo / f"{name}-input.npy"]
-        command += ["--stall-percent", str(stalls), "--stall-seed", "1"]
-        unfinished = report.with_suffix(".part")
-        with unfinished.open("wb") as file:
-            code = subprocess.run(command, stdout=file, check=False).returncode
-        if code != 0:
-            sys.exit(code)
-        unfinished.rename(report)
-    return json.loads(report.read_text())
 
 
 def row(title, goal, others, report):
@@ -68,33 +45,28 @@ def row(title, goal, others, report):
     return "| " + " | ".join(cells) + " |\n"
 
 
+HEAD = (
+    "| network | conv cycles | conv efficiency % | goal | others print | conv traffic | fc, % of roofline | "
+    "all cycles | all MB | RTL = model = reference |\n"
+    "| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | --- |\n"
+)
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("zoo", type=pathlib.Path)
-    parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--only", action="append", choices=[n[0] for n in NETWORKS], metavar="NAME")
+    parser = zoo_tables.arguments(__doc__.split("\n")[0], [n[0] for n in NETWORKS])
     parser.add_argument("--stall-percent", type=int, default=0, metavar="P")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    table = (
-        "| network | conv cycles | conv efficiency % | goal | others print | conv traffic | fc, % of roofline | "
-        "all cycles | all MB | RTL = model = reference |\n"
-        "| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | --- |\n"
-    )
-    for name, title, goal, others in NETWORKS:
-        if args.only and name not in args.only:
-            continue
-        report = run(name, args.zoo, args.out, args.stall_percent)
-        line = row(title, goal, others, report)
-        print(line, end="", file=sys.stderr)
-        table += line
-    if args.only or args.stall_percent:
-        return
-    before, rest = README.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    unfinished = README.with_suffix(".part")
-    unfinished.write_text(before + BEGIN + table + END + after)
-    unfinished.rename(README)
+
+    def line(name, title, goal, others):
+        arguments = ["simulate", "--json", "--model", args.zoo / f"{name}-int8.onnx"]
+        arguments += ["--input", args.zoo / f"{name}-input.npy"]
+        arguments += ["--stall-percent", str(args.stall_percent), "--stall-seed", "1"]
+        return row(title, goal, others, zoo_tables.report(args.out, name, arguments))
+
+    lines = zoo_tables.table(NETWORKS, args.only, line)
+    if not args.only and not args.stall_percent:
+        zoo_tables.rewrite(zoo_tables.ROOT / "README.md", "make networks", HEAD + lines)
 
 
 if __name__ == "__main__":

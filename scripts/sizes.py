@@ -8,16 +8,8 @@ OUT/NAME.json; one that is there already is not made again, so that an interrupt
 changes only when every network ran. Exit code 1 if the RTL proves a size wrong.
 """
 
-import argparse
-import json
-import os
-import pathlib
-import subprocess
-import sys
+import zoo_tables
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "book" / "sizing.md"
-BEGIN, END = "<!-- make sizes -->\n", "<!-- end of make sizes -->\n"
 # Name of the file, name of the network, KiB of its largest layer with weights or inputs resident and no other strategy.
 NETWORKS = [
     ("alexnet", "AlexNet, one tower", 186),
@@ -28,20 +20,6 @@ NETWORKS = [
     ("mobilenetv2", "MobileNet v2", None),
     ("squeezenet", "SqueezeNet 1.1", None),
 ]
-
-
-def run(name, zoo, out):
-    report = out / f"{name}.json"
-    if not report.exists():
-        command = [os.environ.get("KOCH", ROOT / "target" / "release" / "koch"), "size", "--rtl", "--json"]
-        command += ["--model", zoo / f"{name}-int8.onnx"]
-        unfinished = report.with_suffix(".part")
-        with unfinished.open("wb") as file:
-            code = subprocess.run(command, stdout=file, check=False).returncode
-        if code != 0:
-            sys.exit(code)
-        unfinished.rename(report)
-    return json.loads(report.read_text())
 
 
 def row(title, reference, report):
@@ -72,32 +50,25 @@ def row(title, reference, report):
     return "| " + " | ".join(cells) + " |\n"
 
 
+HEAD = (
+    "| network | largest convolution or product, KiB | weights or inputs resident alone, KiB | one set for all layers, KiB | "
+    "ibuf / wbuf / obuf / rbuf / pbuf, KiB | all activations on chip, KiB | RTL cycles with that set | "
+    "bytes read / words read / bytes written again | one buffer a step smaller: read again |\n"
+    "| --- | ---: | ---: | ---: | --- | ---: | ---: | --- | --- |\n"
+)
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("zoo", type=pathlib.Path)
-    parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("--only", action="append", choices=[n[0] for n in NETWORKS], metavar="NAME")
-    args = parser.parse_args()
+    args = zoo_tables.arguments(__doc__.split("\n")[0], [n[0] for n in NETWORKS]).parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    table = (
-        "| network | largest convolution or product, KiB | weights or inputs resident alone, KiB | one set for all layers, KiB | "
-        "ibuf / wbuf / obuf / rbuf / pbuf, KiB | all activations on chip, KiB | RTL cycles with that set | "
-        "bytes read / words read / bytes written again | one buffer a step smaller: read again |\n"
-        "| --- | ---: | ---: | ---: | --- | ---: | ---: | --- | --- |\n"
-    )
-    for name, title, reference in NETWORKS:
-        if args.only and name not in args.only:
-            continue
-        line = row(title, reference, run(name, args.zoo, args.out))
-        print(line, end="", file=sys.stderr)
-        table += line
-    if args.only:
-        return
-    before, rest = PAGE.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    unfinished = PAGE.with_suffix(".part")
-    unfinished.write_text(before + BEGIN + table + END + after)
-    unfinished.rename(PAGE)
+
+    def line(name, title, reference):
+        arguments = ["size", "--rtl", "--json", "--model", args.zoo / f"{name}-int8.onnx"]
+        return row(title, reference, zoo_tables.report(args.out, name, arguments))
+
+    lines = zoo_tables.table(NETWORKS, args.only, line)
+    if not args.only:
+        zoo_tables.rewrite(zoo_tables.ROOT / "docs" / "book" / "sizing.md", "make sizes", HEAD + lines)
 
 
 if __name__ == "__main__":

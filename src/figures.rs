@@ -78,6 +78,21 @@ impl Equal {
         }
     }
 
+    /// An error that names what ran, if the machines differ.
+    pub fn verdict(self, name: &str, config: &Config) -> Outcome {
+        if self.all() {
+            return Ok(());
+        }
+        Err(Failure::Mismatch(format!(
+            "{name} on {} ({}): outputs equal: {}, cycles equal: {}, counters equal: {}",
+            config.name,
+            config.hash(),
+            self.outputs,
+            self.cycles,
+            self.counters
+        )))
+    }
+
     /// Whether all is equal.
     pub fn all(self) -> bool {
         self.outputs && self.cycles && self.counters
@@ -153,13 +168,7 @@ impl Report {
 
     /// An error if the machines differ.
     pub fn verdict(&self) -> Outcome {
-        match self.equal {
-            Some(equal) if !equal.all() => Err(Failure::Mismatch(format!(
-                "{} on {} ({}): outputs equal: {}, cycles equal: {}, counters equal: {}",
-                self.layer, self.config.name, self.config_hash, equal.outputs, equal.cycles, equal.counters
-            ))),
-            _ => Ok(()),
-        }
+        self.equal.map_or(Ok(()), |equal| equal.verdict(&self.layer, &self.config))
     }
 }
 

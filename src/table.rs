@@ -149,13 +149,7 @@ impl TableJob {
 impl TableReport {
     /// An error if the machines differ.
     pub fn verdict(&self) -> Outcome {
-        match self.equal {
-            Some(equal) if !equal.all() => Err(Failure::Mismatch(format!(
-                "{} on {} ({}): outputs equal: {}, cycles equal: {}, counters equal: {}",
-                self.network, self.config.name, self.config_hash, equal.outputs, equal.cycles, equal.counters
-            ))),
-            _ => Ok(()),
-        }
+        self.equal.map_or(Ok(()), |equal| equal.verdict(&self.network, &self.config))
     }
 }
 
