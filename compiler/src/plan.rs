@@ -88,6 +88,8 @@ pub struct Plan {
     pub layer: Layer,
     /// The config.
     pub config: Config,
+    /// Where its tensors are, as asked for: the shape may see them otherwise.
+    pub(crate) places: Places,
     pub(crate) shape: Shape,
     pub(crate) tiling: Tiling,
     estimate: Estimate,
@@ -118,7 +120,7 @@ impl Plan {
                     need * i64::from(config.pbuf_stride())
                 )));
             }
-            return Self::of_shape(layer, config, shape, costs);
+            return Self::of_shape(layer, config, (places, shape), costs);
         }
         let groups = i64::from(layer.groups);
         let most = i64::from(config.cols / layer.group_cout().min(config.cols)).min(groups);
@@ -126,7 +128,8 @@ impl Plan {
         let mut plans: Vec<Self> = Vec::new();
         let mut error = None;
         for pack in BTreeSet::from([1, pack]) {
-            match Self::of_shape(layer, config, Shape::new(layer, config, kernel, places, pack), costs) {
+            let shape = Shape::new(layer, config, kernel, places, pack);
+            match Self::of_shape(layer, config, (places, shape), costs) {
                 Ok(plan) => plans.push(plan),
                 Err(e) => error = Some(e),
             }
@@ -141,13 +144,13 @@ impl Plan {
     fn of_shape(
         layer: &Layer,
         config: &Config,
-        shape: Shape,
+        (places, shape): (Places, Shape),
         costs: &mut Costs,
     ) -> Result<Self, CompileError> {
         let costs = costs.packs.entry(shape.pack).or_default();
         let mut chooser = Chooser { cutter: Cutter::new(&shape, config), shape: &shape, config, costs };
         let (tiling, estimate) = chooser.best()?;
-        Ok(Self { layer: *layer, config: config.clone(), shape, tiling, estimate })
+        Ok(Self { layer: *layer, config: config.clone(), places, shape, tiling, estimate })
     }
 
     /// The same without what a layer on its own has no use for: room for more of its inputs, weights and outputs ahead than

@@ -55,7 +55,7 @@ impl Sizer {
     /// For a step of a network. Whatever buffers its tensors pass through, here the input passes through `ibuf`, the
     /// second operand through `rbuf` and the output through `obuf`.
     pub fn of_plan(plan: &Plan) -> Self {
-        Self::new(&plan.layer, &plan.config, plan.shape.kernel, plan.shape.places)
+        Self::new(&plan.layer, &plan.config, plan.shape.kernel, plan.places)
     }
 
     fn new(layer: &Layer, config: &Config, kernel: Kernel, places: Places) -> Self {
