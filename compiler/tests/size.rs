@@ -1,5 +1,7 @@
 //! The smallest buffers found are the smallest there are, and a larger buffer never brings traffic back.
 
+use compiler::network::Network;
+use compiler::program::compile;
 use compiler::size::{Buffers, Sizer, together, total};
 use spec::layer::Layer;
 use spec::{Config, ConfigSpec, Size};
@@ -130,4 +132,20 @@ fn one_set_of_buffers_serves_all_layers() {
         sums.dedup();
     }
     assert_eq!(total(&buffers), sums.iter().map(total).min().unwrap());
+}
+
+/// The search plans a network's steps as the compiler does.
+#[test]
+fn steps_are_planned_as_the_compiler_plans_them() {
+    let file =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/models/resnet56-cifar10-int8-qoperator.onnx");
+    let network = Network::load(file.as_ref()).unwrap();
+    for name in ["default", "square"] {
+        let config = Config::named(name).unwrap();
+        let compiled = compile(&network, &config, false).unwrap();
+        for plan in compiled.plans() {
+            let found = Sizer::of_plan(plan).plan(config.buffers()).unwrap();
+            assert_eq!(found.to_string(), plan.to_string());
+        }
+    }
 }
