@@ -87,10 +87,11 @@ pub struct Evaluator {
     layers: Vec<Layer>,
     area: Box<dyn Area>,
     families: Mutex<VecDeque<(u64, Arc<Family>)>>,
-    /// Points of a unit (same config), of a family in units.
+    /// How many memories, clocks and combinations of buffers there are.
     memories: u64,
     clocks: u64,
     buffers: u64,
+    /// SHA-256 of each network's file.
     digests: Vec<String>,
 }
 
