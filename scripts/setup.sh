@@ -28,10 +28,12 @@ flock 9
 # --- Debian packages: name and the version (a glob) that the project is tested with --------------------------------
 packages=(
   'chromium *~deb12u*' # the test of `koch report` looks at a page
+  'fpga-icestorm 0~20230218*' # icepack
   'g++ 4:12.*'
   'iverilog 11.*'
   'liblz4-dev 1.9.*' # Verilator's FST writer
   'make 4.3-*'
+  'nextpnr-ice40 0.4-*'
   'perl 5.36.*' # Verilator's front end
   'python3 3.11.*'
   'python3-pip 23.*'
