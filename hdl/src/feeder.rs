@@ -18,7 +18,6 @@ leaf! {
         tile_valid: Bit,
         tile_slot: Bits<2>,
         tile_rows: Bits<5>,
-        tile_first: Bit,
         tile_last: Bit,
         tile_n_ky: Bits<8>,
         tile_n_kx: Bits<8>,
@@ -50,8 +49,6 @@ leaf! {
         /// With a read, by channel: the pixel is in the map.
         inside: Bit,
         operand: Bit,
-        /// With an operand: it starts the sums.
-        op_first: Bit,
         /// With an operand: it completes the sums.
         op_last: Bit,
         /// With an operand: it is the last of its tile.
@@ -64,10 +61,8 @@ leaf! {
     }
     reg {
         running: Bit,
-        fresh: Bit,
         phase: Bits<9>,
         my_slot: Bits<2>,
-        first: Bit,
         last: Bit,
         pixels: Bits<5>,
         n_ky: Bits<8>,
@@ -138,10 +133,8 @@ impl Logic for Feeder {
             self,
             clock,
             running,
-            fresh,
             phase,
             my_slot,
-            first,
             last,
             pixels,
             n_ky,
@@ -215,7 +208,6 @@ impl Logic for Feeder {
         self.weight_fed.next = self.weight.q.val();
         if self.feed.val() {
             self.weight_fed.next = self.weight.q.val() + 1;
-            self.fresh.d.next = false;
         }
         self.weight.d.next = self.weight_fed.val();
         // Columns are modulo 2^26: before the map is beyond it.
@@ -268,10 +260,8 @@ impl Logic for Feeder {
         }
         if self.start.val() {
             self.running.d.next = true;
-            self.fresh.d.next = true;
             self.phase.d.next = 0.into();
             self.my_slot.d.next = self.tile_slot.val();
-            self.first.d.next = self.tile_first.val();
             self.last.d.next = self.tile_last.val();
             self.pixels.d.next = self.tile_rows.val();
             self.n_ky.d.next = self.tile_n_ky.val();
@@ -334,7 +324,6 @@ impl Logic for Feeder {
         }
         self.inside.next = self.column.q.val() < bit_cast::<26, 16>(self.width.q.val());
         self.operand.next = self.feed.val();
-        self.op_first.next = self.first.q.val() & self.fresh.q.val();
         self.op_last.next = self.tile_end.val() & self.last.q.val();
         self.op_end.next = self.tile_end.val();
         self.weight_address.next = self.weight.q.val();

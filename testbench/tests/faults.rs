@@ -50,7 +50,7 @@ fn every_status_is_the_models() {
     let slow = MemorySpec { stall_percent: 40, stall_seed: 5, latency: 7, ..MemorySpec::default() };
     let end = "end";
     let load = "load src=0 run_bytes=16 runs=1 row_bytes=16";
-    let taps = "taps first=1 last=1 n_ky=1 n_kx=1 words=1 word_len=4 longs=1 chunks=1";
+    let taps = "taps last=1 n_ky=1 n_kx=1 words=1 word_len=4 longs=1 chunks=1";
     for memory in [&memory, &slow] {
         // Illegal opcodes, cleared memory among them.
         for opcode in [0u8, 10, 15] {
