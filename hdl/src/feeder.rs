@@ -9,7 +9,7 @@ leaf! {
     /// cycle. By channel, a word holds a pixel's channels, and a turn reads the pixels that a phase's taps need, one a
     /// cycle, while a weight a tap goes out. The next tile follows without a gap; only its last turn waits until the
     /// sums before it are drained.
-    Feeder = "koch_feeder" (clock), latency "A tile's first operand goes out in the cycle after it is taken.", for config;
+    Feeder = "koch_feeder" (clock), latency "A tile's first operand is issued in the cycle after it is taken; words are read two cycles after their issue.", for config;
     in {
         clear: Bit,
         ring: Bits<24>,
@@ -44,8 +44,10 @@ leaf! {
         take: Bit,
         slot: Bits<2>,
         row: Bits<4>,
+        /// Two cycles after its issue, the read of a word for the array's row.
         read: Bit,
         read_address: Bits<24>,
+        read_row: Bits<4>,
         /// With a read, by channel: the pixel is in the map.
         inside: Bit,
         operand: Bit,
@@ -70,8 +72,12 @@ leaf! {
         ky_pitch: Bits<24>,
         kx_pitch: Bits<20>,
         words: Bits<12>,
-        word_len: Bits<8>,
         longs: Bits<12>,
+        long: Bit,
+        long_length: Bits<9>,
+        long_period: Bits<9>,
+        short_length: Bits<9>,
+        short_period: Bits<9>,
         w_kx_skip: Bits<20>,
         w_ky_skip: Bits<20>,
         phase_pitch: Bits<20>,
@@ -93,6 +99,15 @@ leaf! {
         weight: Bits<20>,
         gap: Bits<12>,
         in_flight: Bits<3>,
+        summed_read: Bit,
+        summed_row: Bits<4>,
+        summed_inside: Bit,
+        summed_buffer: Bits<24>,
+        summed: Bits<24>,
+        placed_read: Bit,
+        placed_row: Bits<4>,
+        placed_inside: Bit,
+        placed: Bits<24>,
     }
     wire {
         length: Bits<9>,
@@ -108,8 +123,8 @@ leaf! {
         turn_over: Bit,
         finish: Bit,
         start: Bit,
-        address: Bits<24>,
-        buffer: Bits<24>,
+        tile_length: Bits<9>,
+        tile_short: Bits<9>,
         next_word: Bits<24>,
         next_kx: Bits<24>,
         next_ky: Bits<24>,
@@ -142,8 +157,12 @@ impl Logic for Feeder {
             ky_pitch,
             kx_pitch,
             words,
-            word_len,
             longs,
+            long,
+            long_length,
+            long_period,
+            short_length,
+            short_period,
             w_kx_skip,
             w_ky_skip,
             phase_pitch,
@@ -164,20 +183,25 @@ impl Logic for Feeder {
             ky_column,
             weight,
             gap,
-            in_flight
+            in_flight,
+            summed_read,
+            summed_row,
+            summed_inside,
+            summed_buffer,
+            summed,
+            placed_read,
+            placed_row,
+            placed_inside,
+            placed
         );
 
         // The turn of one word: `period` cycles, in the first `rows` of which a row's word is read, and in the first
         // `length` of which an operand goes out. By channel, a pixel is read in each of them.
-        self.length.next = bit_cast::<9, 8>(self.word_len.q.val());
-        if self.word.q.val() >= self.longs.q.val() {
-            self.length.next = bit_cast::<9, 8>(self.word_len.q.val()) - 1;
-        }
-        self.period.next = self.rows.val();
-        if self.depth.val() {
-            self.period.next = self.length.val() + bit_cast::<9, 5>(self.pixels.q.val()) - 1;
-        } else if self.length.val() > self.rows.val() {
-            self.period.next = self.length.val();
+        self.length.next = self.short_length.q.val();
+        self.period.next = self.short_period.q.val();
+        if self.long.q.val() {
+            self.length.next = self.long_length.q.val();
+            self.period.next = self.long_period.q.val();
         }
         self.last_word.next = (self.word.q.val() + 1) == self.words.q.val();
         self.last_kx.next = (self.kx.q.val() + 1) == self.n_kx.q.val();
@@ -195,12 +219,12 @@ impl Logic for Feeder {
         self.finish.next = self.turn_over.val() & self.last_turn.val();
         self.start.next = self.tile_valid.val() & (!self.running.q.val() | self.finish.val());
 
-        // Offsets are modulo their range.
-        self.address.next = (self.pixel.val() + self.offset.q.val()) & self.offset_mask.val();
-        self.buffer.next = self.pixel.val() & !self.offset_mask.val();
-        self.read_address.next = self.buffer.val() | self.address.val();
-        if self.address.val() >= self.ring.val() {
-            self.read_address.next = self.buffer.val() | (self.address.val() - self.ring.val());
+        // The address, in two cycles: offsets are modulo their range, then within the ring.
+        self.summed.d.next = (self.pixel.val() + self.offset.q.val()) & self.offset_mask.val();
+        self.summed_buffer.d.next = self.pixel.val() & !self.offset_mask.val();
+        self.placed.d.next = self.summed_buffer.q.val() | self.summed.q.val();
+        if self.summed.q.val() >= self.ring.val() {
+            self.placed.d.next = self.summed_buffer.q.val() | (self.summed.q.val() - self.ring.val());
         }
         self.next_word.next = self.word_start.q.val() + bit_cast::<24, 20>(self.phase_pitch.q.val());
         self.next_kx.next = self.kx_start.q.val() + bit_cast::<24, 20>(self.kx_pitch.q.val());
@@ -223,6 +247,9 @@ impl Logic for Feeder {
         if self.turn_over.val() {
             self.phase.d.next = 0.into();
             self.word.d.next = self.word.q.val() + 1;
+            if (self.word.q.val() + 1) == self.longs.q.val() {
+                self.long.d.next = false;
+            }
             self.offset.d.next =
                 self.offset.q.val() + (bit_cast::<24, 9>(self.length.val()) << self.operand_shift.val());
             if self.depth.val() {
@@ -233,6 +260,7 @@ impl Logic for Feeder {
             self.word_column.d.next = self.next_word_column.val();
             if self.last_word.val() {
                 self.word.d.next = 0.into();
+                self.long.d.next = true;
                 self.kx.d.next = self.kx.q.val() + 1;
                 self.offset.d.next = self.next_kx.val();
                 self.word_start.d.next = self.next_kx.val();
@@ -258,6 +286,8 @@ impl Logic for Feeder {
         if self.finish.val() {
             self.running.d.next = false;
         }
+        self.tile_length.next = bit_cast::<9, 8>(self.tile_word_len.val());
+        self.tile_short.next = bit_cast::<9, 8>(self.tile_word_len.val()) - 1;
         if self.start.val() {
             self.running.d.next = true;
             self.phase.d.next = 0.into();
@@ -269,8 +299,23 @@ impl Logic for Feeder {
             self.ky_pitch.d.next = self.tile_ky_pitch.val();
             self.kx_pitch.d.next = self.tile_kx_pitch.val();
             self.words.d.next = self.tile_words.val();
-            self.word_len.d.next = self.tile_word_len.val();
             self.longs.d.next = self.tile_longs.val();
+            self.long.d.next = true;
+            self.long_length.d.next = self.tile_length.val();
+            self.short_length.d.next = self.tile_short.val();
+            self.long_period.d.next = self.rows.val();
+            self.short_period.d.next = self.rows.val();
+            if self.depth.val() {
+                self.long_period.d.next = self.tile_short.val() + bit_cast::<9, 5>(self.tile_rows.val());
+                self.short_period.d.next = self.tile_short.val() + bit_cast::<9, 5>(self.tile_rows.val()) - 1;
+            } else {
+                if self.tile_length.val() > self.rows.val() {
+                    self.long_period.d.next = self.tile_length.val();
+                }
+                if self.tile_short.val() > self.rows.val() {
+                    self.short_period.d.next = self.tile_short.val();
+                }
+            }
             self.w_kx_skip.d.next = self.tile_w_kx_skip.val();
             self.w_ky_skip.d.next = self.tile_w_ky_skip.val();
             self.phase_pitch.d.next = self.tile_phase_pitch.val();
@@ -317,12 +362,22 @@ impl Logic for Feeder {
         self.take.next = self.start.val();
         self.slot.next = self.my_slot.q.val();
         self.row.next = bit_cast::<4, 9>(self.phase.q.val());
-        self.read.next = self.go.val() & (self.phase.q.val() < bit_cast::<9, 5>(self.pixels.q.val()));
+        self.summed_row.d.next = bit_cast::<4, 9>(self.phase.q.val());
+        self.summed_read.d.next =
+            self.go.val() & (self.phase.q.val() < bit_cast::<9, 5>(self.pixels.q.val()));
         if self.depth.val() {
             self.row.next = 0.into();
-            self.read.next = self.go.val();
+            self.summed_row.d.next = 0.into();
+            self.summed_read.d.next = self.go.val();
         }
-        self.inside.next = self.column.q.val() < bit_cast::<26, 16>(self.width.q.val());
+        self.summed_inside.d.next = self.column.q.val() < bit_cast::<26, 16>(self.width.q.val());
+        self.placed_read.d.next = self.summed_read.q.val();
+        self.placed_row.d.next = self.summed_row.q.val();
+        self.placed_inside.d.next = self.summed_inside.q.val();
+        self.read.next = self.placed_read.q.val();
+        self.read_row.next = self.placed_row.q.val();
+        self.inside.next = self.placed_inside.q.val();
+        self.read_address.next = self.placed.q.val();
         self.operand.next = self.feed.val();
         self.op_last.next = self.tile_end.val() & self.last.q.val();
         self.op_end.next = self.tile_end.val();

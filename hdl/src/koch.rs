@@ -7,6 +7,9 @@ use crate::*;
 use spec::isa::{self, Engine, FORMS, INSTRUCTION_BYTES};
 use spec::regs::Counters;
 use spec::timing::{self, ISSUE_TO_ARRAY, READ_LATENCY};
+
+/// Cycles from an address of the weight buffer to the operand of column 0.
+const WBUF_LATENCY: u32 = 2;
 use spec::{Config, config::LOAD_WINDOW, config::QUEUE_DEPTH, config::WORD};
 
 /// Instances and the nets between them: output `x_o` of instance `u_y` drives net `y_x`.
@@ -607,25 +610,29 @@ pub fn design(config: &Config) -> Design {
             ])
             .chain(second.into_iter().filter(|_| has_post)),
     );
+    let weight_index = clog2_of(config.wbuf_words());
     w.delay(
         "feed",
         READ_LATENCY,
         &[
             ("word_read", 1, net("feeder_read")),
-            ("word_row", 4, net("feeder_row")),
+            ("word_row", 4, net("feeder_read_row")),
             ("word_inside", 1, net("feeder_inside")),
-            ("weight_address", 20, net("feeder_weight_address")),
         ],
     );
-    let weight_index = clog2_of(config.wbuf_words());
+    w.delay(
+        "weight",
+        ISSUE_TO_ARRAY - WBUF_LATENCY,
+        &[("weight_address", weight_index, id("feeder_weight_address").range(weight_index - 1, 0))],
+    );
     w.inst(
         wbuf::module(config),
         "wbuf",
         [("Cols", Expr::from(cols)), ("Words", Expr::from(config.wbuf_words()))],
         &[("operands", cols * operand)],
-        aligned(1).chain([("read_address", id("weight_address").range(weight_index - 1, 0))]),
+        aligned(1).chain([("read_address", id("weight_address"))]),
     );
-    unused(&mut w.body, "weight_address", "weight_address", 20, &[(0, weight_index)]);
+    unused(&mut w.body, "weight_address", "feeder_weight_address", 20, &[(0, weight_index)]);
     w.delay(
         "operand",
         ISSUE_TO_ARRAY,
@@ -923,9 +930,6 @@ fn by_channel(w: &mut Wiring, config: &Config) -> Vec<(&'static str, Expr)> {
             ("x_zero", id("lister_conf_x_zero")),
         ],
     );
-    if channels <= WORD {
-        w.body.unused("next", [id("buffers_next")]);
-    }
     let one = cat([rep(operand - 1, lit(1, 0)), !id("lister_conf_largest")]);
     w.body.comment(
         "Without weights the sum is one of activations, or the largest, to which no product is added.",
@@ -944,8 +948,7 @@ fn by_channel(w: &mut Wiring, config: &Config) -> Vec<(&'static str, Expr)> {
 fn dense_only(w: &mut Wiring) -> Vec<(&'static str, Expr)> {
     w.body.unused(
         "by_channel",
-        ["buffers_next", "word_inside", "lister_conf_depth", "lister_conf_ones", "lister_conf_largest"]
-            .map(id),
+        ["word_inside", "lister_conf_depth", "lister_conf_ones", "lister_conf_largest"].map(id),
     );
     vec![("weights", id("wbuf_operands"))]
 }

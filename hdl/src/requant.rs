@@ -3,12 +3,12 @@
 use crate::prelude::*;
 
 /// Cycles from the inputs to [`Requant::y_o`].
-pub const LATENCY: usize = 8;
-/// Cycles from the inputs to the edge that samples `zero_point_i`, `lo_i` and `hi_i`.
+pub const LATENCY: usize = 13;
+/// Cycles from the inputs to the edge that samples `zero_point_i`; the next one samples `lo_i` and `hi_i`.
 ///
 /// They belong to a layer, not to a channel: the lanes share one delay of this length, or the layer changes only
 /// when the lanes are empty.
-pub const LATE_INPUTS: usize = LATENCY - 1;
+pub const LATE_INPUTS: usize = LATENCY - 2;
 
 /// `y = clip(round(f32(acc + bias) * multiplier) + zero_point, lo, hi)` in integers only: `f32` of a 32-bit number
 /// and the product round to nearest even as IEEE 754 does, `round` goes to the even integer from halfway.
@@ -28,64 +28,80 @@ pub struct Requant {
     pub multiplier_i: Signal<In, Bits<32>>,
     /// Zero point of the output, late by [`LATE_INPUTS`].
     pub zero_point_i: Signal<In, Signed<17>>,
-    /// Least output, late by [`LATE_INPUTS`].
+    /// Least output, late by one more.
     pub lo_i: Signal<In, Signed<17>>,
-    /// Greatest output, late by [`LATE_INPUTS`].
+    /// Greatest output, late by one more.
     pub hi_i: Signal<In, Signed<17>>,
     /// `y_o` counts.
     pub valid_o: Signal<Out, Bit>,
     /// The output.
     pub y_o: Signal<Out, Signed<17>>,
 
-    valid: DFF<Bits<8>>,
-    // 1: the sum, as sign and magnitude.
-    sum: Signal<Local, Bits<32>>,
-    sign1: DFF<Bit>,
-    mag1: DFF<Bits<32>>,
+    valid: DFF<Bits<13>>,
+    // 1: the sum.
+    sum1: DFF<Bits<32>>,
     scale1: DFF<Bits<31>>,
-    // 2: its leading zeros.
+    // 2: as sign and magnitude.
+    sign2: DFF<Bit>,
+    mag2: DFF<Bits<32>>,
+    scale2: DFF<Bits<31>>,
+    // 3: its leading zeros.
     half: Signal<Local, Bits<16>>,
     nibble: Signal<Local, Bits<4>>,
     zeros: Signal<Local, Bits<5>>,
-    sign2: DFF<Bit>,
-    mag2: DFF<Bits<32>>,
-    zeros2: DFF<Bits<5>>,
-    scale2: DFF<Bits<31>>,
-    // 3: 24 significant bits, and the exponent of the product.
-    norm: Signal<Local, Bits<32>>,
-    up3: Signal<Local, Bit>,
-    rounded3: Signal<Local, Bits<25>>,
     sign3: DFF<Bit>,
-    sig3: DFF<Bits<24>>,
-    place3: DFF<Bits<10>>,
-    factor3: DFF<Bits<24>>,
-    // 4: four partial products.
+    mag3: DFF<Bits<32>>,
+    zeros3: DFF<Bits<5>>,
+    scale3: DFF<Bits<31>>,
+    // 4: without them, and the exponent of the product.
+    norm: Signal<Local, Bits<32>>,
+    sign4: DFF<Bit>,
+    norm4: DFF<Bits<32>>,
+    place4: DFF<Bits<10>>,
+    fraction4: DFF<Bits<23>>,
+    // 5: 24 significant bits.
+    up5: Signal<Local, Bit>,
+    rounded5: Signal<Local, Bits<25>>,
+    sign5: DFF<Bit>,
+    sig5: DFF<Bits<24>>,
+    place5: DFF<Bits<10>>,
+    factor5: DFF<Bits<24>>,
+    // 6: four partial products.
     high_high: DFF<Bits<24>>,
     high_low: DFF<Bits<24>>,
     low_high: DFF<Bits<24>>,
     low_low: DFF<Bits<24>>,
-    sign4: DFF<Bit>,
-    place4: DFF<Bits<10>>,
-    // 5: the product.
-    middle: Signal<Local, Bits<25>>,
-    product5: DFF<Bits<48>>,
-    sign5: DFF<Bit>,
-    place5: DFF<Bits<10>>,
-    // 6: rounded to 24 bits.
-    top: Signal<Local, Bits<24>>,
-    odd: Signal<Local, Bit>,
-    up6: Signal<Local, Bit>,
-    rounded6: Signal<Local, Bits<25>>,
     sign6: DFF<Bit>,
-    sig6: DFF<Bits<24>>,
     place6: DFF<Bits<10>>,
-    // 7: as a fixed-point number with 24 places.
+    // 7: the two in the middle as one.
+    outer7: DFF<Bits<48>>,
+    middle7: DFF<Bits<25>>,
     sign7: DFF<Bit>,
-    fixed7: DFF<Bits<43>>,
-    // 8: rounded to an integer, moved, clipped.
-    up8: Signal<Local, Bit>,
+    place7: DFF<Bits<10>>,
+    // 8: the product.
+    product8: DFF<Bits<48>>,
+    sign8: DFF<Bit>,
+    place8: DFF<Bits<10>>,
+    // 9: its upper 24 bits, and whether they are rounded up.
+    odd: Signal<Local, Bit>,
+    sign9: DFF<Bit>,
+    top9: DFF<Bits<24>>,
+    up9: DFF<Bit>,
+    place9: DFF<Bits<10>>,
+    // 10: rounded.
+    rounded10: Signal<Local, Bits<25>>,
+    sign10: DFF<Bit>,
+    sig10: DFF<Bits<24>>,
+    place10: DFF<Bits<10>>,
+    // 11: as a fixed-point number with 24 places.
+    sign11: DFF<Bit>,
+    fixed11: DFF<Bits<43>>,
+    // 12: rounded to an integer, moved.
+    up12: Signal<Local, Bit>,
     whole: Signal<Local, Bits<21>>,
     carry: Signal<Local, Bit>,
+    moved12: DFF<Bits<21>>,
+    // 13: clipped.
     moved: Signal<Local, Signed<21>>,
     y: DFF<Signed<17>>,
 }
@@ -99,31 +115,37 @@ impl Logic for Requant {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, valid, sign1, mag1, scale1, sign2, mag2, zeros2, scale2, sign3, sig3, place3,
-            factor3, high_high, high_low, low_high, low_low, sign4, place4, product5, sign5, place5, sign6,
-            sig6, place6, sign7, fixed7, y
+            self, clock, valid, sum1, scale1, sign2, mag2, scale2, sign3, mag3, zeros3, scale3, sign4, norm4,
+            place4, fraction4, sign5, sig5, place5, factor5, high_high, high_low, low_high, low_low, sign6,
+            place6, outer7, middle7, sign7, place7, product8, sign8, place8, sign9, top9, up9, place9,
+            sign10, sig10, place10, sign11, fixed11, moved12, y
         );
-        self.valid.d.next = (bit_cast::<8, 7>(self.valid.q.val().get_bits::<7>(0)) << 1)
-            | bits_of_bool::<8>(self.valid_i.val());
-        self.valid_o.next = self.valid.q.val().get_bit(7);
+        self.valid.d.next = (bit_cast::<13, 12>(self.valid.q.val().get_bits::<12>(0)) << 1)
+            | bits_of_bool::<13>(self.valid_i.val());
+        self.valid_o.next = self.valid.q.val().get_bit(12);
 
         // 1
         if self.valid_i.val() {
-            self.sum.next = self.acc_i.val() + self.bias_i.val();
-            self.sign1.d.next = self.sum.val().get_bit(31);
-            self.mag1.d.next = self.sum.val();
-            if self.sum.val().get_bit(31) {
-                self.mag1.d.next = 0 - self.sum.val();
-            }
+            self.sum1.d.next = self.acc_i.val() + self.bias_i.val();
             self.scale1.d.next = self.multiplier_i.val().get_bits::<31>(0);
         }
 
         // 2
         if self.valid.q.val().get_bit(0) {
-            self.half.next = self.mag1.q.val().get_bits::<16>(16);
+            self.sign2.d.next = self.sum1.q.val().get_bit(31);
+            self.mag2.d.next = self.sum1.q.val();
+            if self.sum1.q.val().get_bit(31) {
+                self.mag2.d.next = 0 - self.sum1.q.val();
+            }
+            self.scale2.d.next = self.scale1.q.val();
+        }
+
+        // 3
+        if self.valid.q.val().get_bit(1) {
+            self.half.next = self.mag2.q.val().get_bits::<16>(16);
             self.zeros.next = 0.into();
-            if !self.mag1.q.val().get_bits::<16>(16).any() {
-                self.half.next = self.mag1.q.val().get_bits::<16>(0);
+            if !self.mag2.q.val().get_bits::<16>(16).any() {
+                self.half.next = self.mag2.q.val().get_bits::<16>(0);
                 self.zeros.next = 16.into();
             }
             if self.half.val().get_bits::<4>(12).any() {
@@ -147,112 +169,133 @@ impl Logic for Requant {
                     self.zeros.next = self.zeros.val() | 3;
                 }
             }
-            self.zeros2.d.next = self.zeros.val();
-            self.mag2.d.next = self.mag1.q.val();
-            self.sign2.d.next = self.sign1.q.val();
-            self.scale2.d.next = self.scale1.q.val();
-        }
-
-        // 3: value = sig3 * factor3 * 2^(place3 - 24 - 46) in the end; place is the exponent plus one.
-        if self.valid.q.val().get_bit(1) {
-            self.norm.next = self.mag2.q.val() << self.zeros2.q.val();
-            self.up3.next = self.norm.val().get_bit(7)
-                & (self.norm.val().get_bits::<7>(0).any() | self.norm.val().get_bit(8));
-            self.rounded3.next =
-                bit_cast::<25, 24>(self.norm.val().get_bits::<24>(8)) + bits_of_bool::<25>(self.up3.val());
-            // After a carry the low bits are zero.
-            self.sig3.d.next = self.rounded3.val().get_bits::<24>(0);
-            if self.rounded3.val().get_bit(24) {
-                self.sig3.d.next = ONE.into();
-            }
-            self.place3.d.next = bit_cast::<10, 8>(self.scale2.q.val().get_bits::<8>(23))
-                + bits_of_bool::<10>(self.rounded3.val().get_bit(24))
-                + bit_cast::<10, 5>(!self.zeros2.q.val());
-            // Zero has no leading one: a place below everything.
-            if !self.norm.val().get_bit(31) {
-                self.place3.d.next = 0.into();
-            }
-            self.factor3.d.next = bit_cast::<24, 23>(self.scale2.q.val().get_bits::<23>(0)) | ONE;
+            self.zeros3.d.next = self.zeros.val();
+            self.mag3.d.next = self.mag2.q.val();
             self.sign3.d.next = self.sign2.q.val();
+            self.scale3.d.next = self.scale2.q.val();
         }
 
-        // 4
+        // 4: value = sig5 * factor5 * 2^(place5 - 24 - 46) in the end; place is the exponent plus one.
         if self.valid.q.val().get_bit(2) {
-            self.high_high.d.next = bit_cast::<24, 12>(self.sig3.q.val().get_bits::<12>(12))
-                * bit_cast::<24, 12>(self.factor3.q.val().get_bits::<12>(12));
-            self.high_low.d.next = bit_cast::<24, 12>(self.sig3.q.val().get_bits::<12>(12))
-                * bit_cast::<24, 12>(self.factor3.q.val().get_bits::<12>(0));
-            self.low_high.d.next = bit_cast::<24, 12>(self.sig3.q.val().get_bits::<12>(0))
-                * bit_cast::<24, 12>(self.factor3.q.val().get_bits::<12>(12));
-            self.low_low.d.next = bit_cast::<24, 12>(self.sig3.q.val().get_bits::<12>(0))
-                * bit_cast::<24, 12>(self.factor3.q.val().get_bits::<12>(0));
+            self.norm.next = self.mag3.q.val() << self.zeros3.q.val();
+            self.norm4.d.next = self.norm.val();
+            self.place4.d.next = bit_cast::<10, 8>(self.scale3.q.val().get_bits::<8>(23))
+                + bit_cast::<10, 5>(!self.zeros3.q.val());
+            self.fraction4.d.next = self.scale3.q.val().get_bits::<23>(0);
             self.sign4.d.next = self.sign3.q.val();
-            self.place4.d.next = self.place3.q.val();
         }
 
         // 5
         if self.valid.q.val().get_bit(3) {
-            self.middle.next =
-                bit_cast::<25, 24>(self.high_low.q.val()) + bit_cast::<25, 24>(self.low_high.q.val());
-            self.product5.d.next = ((bit_cast::<48, 24>(self.high_high.q.val()) << 24)
-                | bit_cast::<48, 24>(self.low_low.q.val()))
-                + (bit_cast::<48, 25>(self.middle.val()) << 12);
+            self.up5.next = self.norm4.q.val().get_bit(7)
+                & (self.norm4.q.val().get_bits::<7>(0).any() | self.norm4.q.val().get_bit(8));
+            self.rounded5.next =
+                bit_cast::<25, 24>(self.norm4.q.val().get_bits::<24>(8)) + bits_of_bool::<25>(self.up5.val());
+            // After a carry the low bits are zero.
+            self.sig5.d.next = self.rounded5.val().get_bits::<24>(0);
+            if self.rounded5.val().get_bit(24) {
+                self.sig5.d.next = ONE.into();
+            }
+            self.place5.d.next = self.place4.q.val() + bits_of_bool::<10>(self.rounded5.val().get_bit(24));
+            // Zero has no leading one: a place below everything.
+            if !self.norm4.q.val().get_bit(31) {
+                self.place5.d.next = 0.into();
+            }
+            self.factor5.d.next = bit_cast::<24, 23>(self.fraction4.q.val()) | ONE;
             self.sign5.d.next = self.sign4.q.val();
-            self.place5.d.next = self.place4.q.val();
         }
 
         // 6
         if self.valid.q.val().get_bit(4) {
-            if self.product5.q.val().get_bit(47) {
-                self.top.next = self.product5.q.val().get_bits::<24>(24);
-                self.odd.next = self.product5.q.val().get_bit(23);
-                self.up6.next = self.odd.val()
-                    & (self.product5.q.val().get_bits::<23>(0).any() | self.product5.q.val().get_bit(24));
-            } else {
-                self.top.next = self.product5.q.val().get_bits::<24>(23);
-                self.odd.next = self.product5.q.val().get_bit(22);
-                self.up6.next = self.odd.val()
-                    & (self.product5.q.val().get_bits::<22>(0).any() | self.product5.q.val().get_bit(23));
-            }
-            self.rounded6.next = bit_cast::<25, 24>(self.top.val()) + bits_of_bool::<25>(self.up6.val());
-            self.sig6.d.next = self.rounded6.val().get_bits::<24>(0);
-            if self.rounded6.val().get_bit(24) {
-                self.sig6.d.next = ONE.into();
-            }
-            self.place6.d.next = self.place5.q.val()
-                + bits_of_bool::<10>(self.product5.q.val().get_bit(47))
-                + bits_of_bool::<10>(self.rounded6.val().get_bit(24));
+            self.high_high.d.next = bit_cast::<24, 12>(self.sig5.q.val().get_bits::<12>(12))
+                * bit_cast::<24, 12>(self.factor5.q.val().get_bits::<12>(12));
+            self.high_low.d.next = bit_cast::<24, 12>(self.sig5.q.val().get_bits::<12>(12))
+                * bit_cast::<24, 12>(self.factor5.q.val().get_bits::<12>(0));
+            self.low_high.d.next = bit_cast::<24, 12>(self.sig5.q.val().get_bits::<12>(0))
+                * bit_cast::<24, 12>(self.factor5.q.val().get_bits::<12>(12));
+            self.low_low.d.next = bit_cast::<24, 12>(self.sig5.q.val().get_bits::<12>(0))
+                * bit_cast::<24, 12>(self.factor5.q.val().get_bits::<12>(0));
             self.sign6.d.next = self.sign5.q.val();
+            self.place6.d.next = self.place5.q.val();
         }
 
-        // 7: the place is biased by 126; below it the number is less than a half, and so zero.
+        // 7
         if self.valid.q.val().get_bit(5) {
-            if self.place6.q.val() < 126 {
-                self.fixed7.d.next = 0.into();
-            } else if self.place6.q.val() > BIASED_MAX {
-                self.fixed7.d.next = bits::<43>(SATURATED);
-            } else {
-                self.fixed7.d.next =
-                    bit_cast::<43, 24>(self.sig6.q.val()) << (self.place6.q.val().get_bits::<5>(0) - 30);
-            }
+            self.outer7.d.next =
+                (bit_cast::<48, 24>(self.high_high.q.val()) << 24) | bit_cast::<48, 24>(self.low_low.q.val());
+            self.middle7.d.next =
+                bit_cast::<25, 24>(self.high_low.q.val()) + bit_cast::<25, 24>(self.low_high.q.val());
             self.sign7.d.next = self.sign6.q.val();
+            self.place7.d.next = self.place6.q.val();
         }
 
-        // 8: -(i + up) is !i + !up.
+        // 8
         if self.valid.q.val().get_bit(6) {
-            self.up8.next = self.fixed7.q.val().get_bit(23)
-                & (self.fixed7.q.val().get_bits::<23>(0).any() | self.fixed7.q.val().get_bit(24));
-            self.whole.next = bit_cast::<21, 19>(self.fixed7.q.val().get_bits::<19>(24));
-            self.carry.next = self.up8.val();
-            if self.sign7.q.val() {
-                self.whole.next = !bit_cast::<21, 19>(self.fixed7.q.val().get_bits::<19>(24));
-                self.carry.next = !self.up8.val();
+            self.product8.d.next = self.outer7.q.val() + (bit_cast::<48, 25>(self.middle7.q.val()) << 12);
+            self.sign8.d.next = self.sign7.q.val();
+            self.place8.d.next = self.place7.q.val();
+        }
+
+        // 9
+        if self.valid.q.val().get_bit(7) {
+            if self.product8.q.val().get_bit(47) {
+                self.top9.d.next = self.product8.q.val().get_bits::<24>(24);
+                self.odd.next = self.product8.q.val().get_bit(23);
+                self.up9.d.next = self.odd.val()
+                    & (self.product8.q.val().get_bits::<23>(0).any() | self.product8.q.val().get_bit(24));
+            } else {
+                self.top9.d.next = self.product8.q.val().get_bits::<24>(23);
+                self.odd.next = self.product8.q.val().get_bit(22);
+                self.up9.d.next = self.odd.val()
+                    & (self.product8.q.val().get_bits::<22>(0).any() | self.product8.q.val().get_bit(23));
             }
-            self.moved.next = signed_cast(
-                unsigned_cast(bit_cast_signed::<21, 17>(self.zero_point_i.val()))
-                    + self.whole.val()
-                    + bits_of_bool::<21>(self.carry.val()),
-            );
+            self.place9.d.next = self.place8.q.val() + bits_of_bool::<10>(self.product8.q.val().get_bit(47));
+            self.sign9.d.next = self.sign8.q.val();
+        }
+
+        // 10
+        if self.valid.q.val().get_bit(8) {
+            self.rounded10.next =
+                bit_cast::<25, 24>(self.top9.q.val()) + bits_of_bool::<25>(self.up9.q.val());
+            self.sig10.d.next = self.rounded10.val().get_bits::<24>(0);
+            if self.rounded10.val().get_bit(24) {
+                self.sig10.d.next = ONE.into();
+            }
+            self.place10.d.next = self.place9.q.val() + bits_of_bool::<10>(self.rounded10.val().get_bit(24));
+            self.sign10.d.next = self.sign9.q.val();
+        }
+
+        // 11: the place is biased by 126; below it the number is less than a half, and so zero.
+        if self.valid.q.val().get_bit(9) {
+            if self.place10.q.val() < 126 {
+                self.fixed11.d.next = 0.into();
+            } else if self.place10.q.val() > BIASED_MAX {
+                self.fixed11.d.next = bits::<43>(SATURATED);
+            } else {
+                self.fixed11.d.next =
+                    bit_cast::<43, 24>(self.sig10.q.val()) << (self.place10.q.val().get_bits::<5>(0) - 30);
+            }
+            self.sign11.d.next = self.sign10.q.val();
+        }
+
+        // 12: -(i + up) is !i + !up.
+        if self.valid.q.val().get_bit(10) {
+            self.up12.next = self.fixed11.q.val().get_bit(23)
+                & (self.fixed11.q.val().get_bits::<23>(0).any() | self.fixed11.q.val().get_bit(24));
+            self.whole.next = bit_cast::<21, 19>(self.fixed11.q.val().get_bits::<19>(24));
+            self.carry.next = self.up12.val();
+            if self.sign11.q.val() {
+                self.whole.next = !bit_cast::<21, 19>(self.fixed11.q.val().get_bits::<19>(24));
+                self.carry.next = !self.up12.val();
+            }
+            self.moved12.d.next = unsigned_cast(bit_cast_signed::<21, 17>(self.zero_point_i.val()))
+                + self.whole.val()
+                + bits_of_bool::<21>(self.carry.val());
+        }
+
+        // 13
+        if self.valid.q.val().get_bit(11) {
+            self.moved.next = signed_cast(self.moved12.q.val());
             self.y.d.next = bit_cast_signed::<17, 21>(self.moved.val());
             if self.moved.val() < bit_cast_signed::<21, 17>(self.lo_i.val()) {
                 self.y.d.next = self.lo_i.val();
@@ -279,8 +322,8 @@ impl Leaf for Requant {
             "Requantisation lane: y = clip(round(f32(acc + bias) * multiplier) + zero_point), bit for bit as \
              IEEE 754 single precision computes it, in integers only. The multiplier is a positive normal f32.",
             format!(
-                "{LATENCY} cycles, one result per cycle; zero_point_i, lo_i and hi_i are sampled {LATE_INPUTS} \
-                 cycles after the other inputs."
+                "{LATENCY} cycles, one result per cycle; zero_point_i is sampled {LATE_INPUTS} cycles after the \
+                 other inputs, lo_i and hi_i a cycle later."
             ),
         )
     }

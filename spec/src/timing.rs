@@ -2,20 +2,22 @@
 
 use crate::Config;
 
-/// Cycles from an operand's issue by the feeder to the cycle in which it is at the array's edge.
-pub const ISSUE_TO_ARRAY: u32 = 6;
+/// Cycles from an operand's issue by the feeder to the read of an activation buffer.
+pub const ISSUE_TO_READ: u32 = 2;
+/// Cycles from an operand's issue to the cycle in which it is at the array's edge: a serializer takes two.
+pub const ISSUE_TO_ARRAY: u32 = ISSUE_TO_READ + READ_LATENCY + 2;
 /// Cycles from issue to the cycle in which the sum of row 0, column 0 is complete.
 pub const ISSUE_TO_SUM: u32 = ISSUE_TO_ARRAY + 2;
 /// Register stages of a requantisation lane.
-pub const REQUANT_LATENCY: u32 = 8;
+pub const REQUANT_LATENCY: u32 = 13;
 /// Register stages of a post lane, which follows a requantisation lane if the config has post lanes.
 pub const POST_LATENCY: u32 = 18;
 /// Cycles from the array's read of an activation buffer to its word.
-pub const READ_LATENCY: u32 = 4;
+pub const READ_LATENCY: u32 = 5;
 /// Cycles from the post lanes' read of an activation buffer to their chunk.
-pub const SECOND_LATENCY: u32 = 4;
+pub const SECOND_LATENCY: u32 = 5;
 /// Cycles from the store engine's read of an activation buffer to its word.
-pub const STORE_LATENCY: u32 = 4;
+pub const STORE_LATENCY: u32 = 5;
 /// Cycles from the store engine's last read of a burst to the cycle in which the burst can be sent.
 pub const GATHER_LATENCY: u32 = STORE_LATENCY + 2;
 /// Tile descriptors between the pixel lister, the feeder and the drain.
