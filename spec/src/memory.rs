@@ -39,7 +39,7 @@ pub struct MemorySpec {
     pub stall_seed: u64,
     /// Share of cycles in which each channel is stalled, in per cent, 0..=90.
     pub stall_percent: u32,
-    /// Reads or writes of a beat that overlaps this range of addresses are answered with SLVERR.
+    /// Reads or writes of a beat that overlaps this range of addresses are answered with an error ([`Self::error`]).
     pub fault: Option<std::ops::Range<u64>>,
 }
 
@@ -119,6 +119,11 @@ impl MemorySpec {
             cycle += 1;
         }
         cycle
+    }
+
+    /// With which error a beat at `address` is answered, if it is: SLVERR, in every other 4 KiB DECERR.
+    pub fn error(&self, address: u64) -> u8 {
+        if address >> 12 & 1 == 0 { 2 } else { 3 }
     }
 
     /// Whether a beat at `address` of `bytes` is answered with an error.

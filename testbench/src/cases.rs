@@ -214,8 +214,13 @@ impl Case {
     /// Runs every machine.
     pub fn run(&self, rtl: &Rtl) -> Result<Outcome, RunError> {
         let model = cyclemodel::run(&self.config, &self.program, &self.memory).map_err(RunError::Memory)?;
-        let limit = 4 * model.counters.cycles + 100_000;
+        let limit = crate::rtl::limit(model.counters.cycles);
         let run = rtl.run(&self.program, &self.memory, limit)?;
+        Ok(self.judge(run, model))
+    }
+
+    /// Compares a run of the RTL with the model's and with the reference.
+    pub fn judge(&self, run: Run, model: Run) -> Outcome {
         let want = reference::conv(&self.layer, &self.data);
         let got = compiler::unpack_output(&self.data.quant, run.output.as_deref().unwrap_or_default());
         let wrong = if want.len() == got.len() {
@@ -223,6 +228,6 @@ impl Case {
         } else {
             Some((got.len().min(want.len()), want.len() as i32, got.len() as i32))
         };
-        Ok(Outcome { rtl: run, model, wrong })
+        Outcome { rtl: run, model, wrong }
     }
 }
