@@ -136,11 +136,8 @@ impl Logic for LoadWriter {
         self.next_lane.next =
             (self.lane.q.val() + bit_cast::<6, 24>(self.data_piece.val())) & self.bus_mask.val();
         // Sums of activation addresses stay in their buffer.
-        self.next_at.next = self.at.q.val() + self.piece.val();
         self.next_row.next = self.row.q.val() + bit_cast::<24, 20>(self.pitch.q.val());
         if self.target.q.val() == 0 {
-            self.next_at.next = (self.at.q.val() & !self.offset_mask.val())
-                | ((self.at.q.val() + self.piece.val()) & self.offset_mask.val());
             self.next_row.next = (self.row.q.val() & !self.offset_mask.val())
                 | ((self.row.q.val() + bit_cast::<24, 20>(self.pitch.q.val())) & self.offset_mask.val());
         }
@@ -178,6 +175,11 @@ impl Logic for LoadWriter {
             self.part_over.next = bit_cast::<24, 20>(self.left.q.val()) == self.pad_piece.val();
         }
         if self.moved.val() {
+            self.next_at.next = self.at.q.val() + self.piece.val();
+            if self.target.q.val() == 0 {
+                self.next_at.next = (self.at.q.val() & !self.offset_mask.val())
+                    | ((self.at.q.val() + self.piece.val()) & self.offset_mask.val());
+            }
             self.at.d.next = self.next_at.val();
             self.left.d.next = self.left.q.val() - bit_cast::<20, 24>(self.piece.val());
         }

@@ -17,7 +17,7 @@ pub struct Meddler {
     /// The run is over: nothing new is begun.
     finishing: bool,
     /// Offsets of registers that hold these values whatever is written.
-    pub(crate) holds: [(u32, u32); 3],
+    holds: [(u32, u32); 3],
     /// What was not as it should be.
     pub(crate) violation: Option<String>,
     /// Writes that were made.
@@ -38,6 +38,12 @@ impl Meddler {
             violation: None,
             writes: 0,
         }
+    }
+
+    /// A run starts; the response to the write that starts it is awaited. Some registers hold these values.
+    pub(crate) fn begin(&mut self, holds: [(u32, u32); 3]) {
+        self.holds = holds;
+        self.writing = true;
     }
 
     /// What the host drives in the next cycle of the run.

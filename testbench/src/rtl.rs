@@ -192,8 +192,8 @@ impl Session<'_> {
             memory.silent_from = from;
         }
         if let Some(Disturbance::Registers(meddler)) = &mut disturbance {
-            meddler.holds = [("program", program.base), ("instructions", program.len()), ("limit", own)]
-                .map(|(register, value)| (offset(register), value));
+            let holds = [("program", program.base), ("instructions", program.len()), ("limit", own)];
+            meddler.begin(holds.map(|(register, value)| (offset(register), value)));
         }
         let mut wdata = [0; 64];
         let mut rdata = [0; 64];

@@ -241,7 +241,7 @@ fn rectangles_want_a_reduction_of_their_kind() {
     let config = Config::new(
         "chunks",
         spec::ConfigSpec {
-            cols: Some(32),
+            cols: Some(64),
             lanes: Some(1),
             ..spec::ConfigSpec::named("tiny").expect("a named config")
         },
@@ -249,8 +249,8 @@ fn rectangles_want_a_reduction_of_their_kind() {
     .expect("a legal config");
     let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
     assert!(config.chunks() > config.depth_channels() / config.lanes);
-    let taps = "taps first=1 last=1 n_ky=1 n_kx=1 words=1 word_len=1 longs=1 chunks=32";
-    let depth = "depth n_ky=1 n_kx=1 phases=1 taps=1 longs=1 chunks=16 stride=1 width=1";
+    let taps = "taps first=1 last=1 n_ky=1 n_kx=1 words=1 word_len=1 longs=1 chunks=64";
+    let depth = "depth n_ky=1 n_kx=1 phases=1 taps=1 longs=1 chunks=32 stride=1 width=1";
     let rect = "rect nx=40 ny=1";
     let memory = MemorySpec::default();
     for lines in [
