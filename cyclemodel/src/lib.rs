@@ -260,7 +260,7 @@ fn simulate(
             Event::PopLoad => requester.pop(t, &mut shared, &mut writer),
             Event::Compute => compute.execute(t, &mut shared),
             Event::PopStore => store.pop(t, &mut shared),
-            Event::Gather => store.gather(t, &mut shared),
+            Event::Gather => store.gather(t, memory, &mut shared),
         }
     };
     seen(Engines {

@@ -129,7 +129,7 @@ pub fn random_layer(d: &mut Draw, config: &Config) -> Layer {
     }
 }
 
-/// A random memory: half of them stall, up to half of the cycles.
+/// A random memory: half of them stall, up to half of the cycles, and some take write data before their address.
 pub fn random_memory(d: &mut Draw, config: &Config) -> MemorySpec {
     let bus = config.bus_bytes();
     MemorySpec {
@@ -138,6 +138,7 @@ pub fn random_memory(d: &mut Draw, config: &Config) -> MemorySpec {
         outstanding: d.of(&[1, 2, 4, 16]),
         stall_seed: u64::from(d.between(0, 1 << 30)),
         stall_percent: if d.chance(50) { 0 } else { d.between(1, 50) },
+        early_data: d.chance(30),
         fault: None,
     }
 }

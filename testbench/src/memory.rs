@@ -130,6 +130,9 @@ pub struct Requests {
     pub bready: u8,
 }
 
+/// A beat of write data with its strobes.
+type Beat = (Vec<u8>, u64);
+
 /// A burst at the data port.
 struct Burst {
     write: bool,
@@ -149,6 +152,10 @@ pub struct Memory<'a> {
     pub bytes: Bytes,
     reads: VecDeque<(u64, u32, u32)>,
     writes: VecDeque<(u64, u32, u32)>,
+    /// With early data: beats that were taken, and after how many of them, and when, each burst was over.
+    early: VecDeque<Beat>,
+    ends: VecDeque<(u64, u32)>,
+    taken: u32,
     unfinished_reads: u32,
     unfinished_writes: u32,
     current: Option<Burst>,
@@ -181,6 +188,9 @@ impl<'a> Memory<'a> {
             bytes,
             reads: VecDeque::new(),
             writes: VecDeque::new(),
+            early: VecDeque::new(),
+            ends: VecDeque::new(),
+            taken: 0,
             unfinished_reads: 0,
             unfinished_writes: 0,
             current: None,
@@ -212,9 +222,12 @@ impl<'a> Memory<'a> {
         let free = |channel| !silent && !self.spec.stalled(channel, t);
         if self.current.is_none() && t >= self.next {
             let read = self.reads.front().map_or(u64::MAX, |r| r.0);
-            let write = self.writes.front().map_or(u64::MAX, |w| w.0);
+            let write = self.write_ready();
             if read.min(write) <= t {
                 let write = write < read;
+                if write {
+                    self.ends.pop_front();
+                }
                 let queue = if write { &mut self.writes } else { &mut self.reads };
                 self.current = queue.pop_front().map(|(_, address, beats)| Burst {
                     write,
@@ -228,6 +241,17 @@ impl<'a> Memory<'a> {
         a.arready = (free(Channel::ReadAddress) && self.unfinished_reads < self.spec.outstanding).into();
         a.awready = (free(Channel::WriteAddress) && self.unfinished_writes < self.spec.outstanding).into();
         let (mut read_done, mut write_done) = (false, false);
+        let early = self.spec.early_data;
+        if early {
+            a.wready = free(Channel::WriteData).into();
+            if a.wready & requests.wvalid == 1 {
+                self.early.push_back((wdata.to_vec(), strobe));
+                self.taken += 1;
+                if requests.wlast == 1 {
+                    self.ends.push_back((t, std::mem::take(&mut self.taken)));
+                }
+            }
+        }
         if let Some(burst) = &mut self.current
             && t >= self.next
         {
@@ -235,9 +259,17 @@ impl<'a> Memory<'a> {
             let last = burst.passed + 1 == burst.beats;
             let fault = self.spec.faulty(u64::from(address), self.bus);
             let passes = if burst.write {
-                a.wready = free(Channel::WriteData).into();
-                let passes = a.wready == 1 && requests.wvalid == 1;
-                if passes {
+                let mut beat = None;
+                if early {
+                    beat = self.early.pop_front();
+                } else {
+                    a.wready = free(Channel::WriteData).into();
+                    if a.wready & requests.wvalid == 1 {
+                        beat = Some((wdata.to_vec(), strobe));
+                    }
+                }
+                if let Some((wdata, strobe)) = &beat {
+                    let strobe = *strobe;
                     self.bytes.write(address, wdata, |k| strobe >> k & 1 == 1);
                     if let Some(touches) = &mut self.touches {
                         touches.write(address, |k| strobe >> k & 1 == 1);
@@ -253,14 +285,14 @@ impl<'a> Memory<'a> {
                     if fault {
                         burst.response = self.spec.error(u64::from(address));
                     }
-                    if (requests.wlast == 1) != last {
+                    if !early && (requests.wlast == 1) != last {
                         self.violation.get_or_insert(format!(
                             "cycle {t}: wlast is {} on beat {}",
                             requests.wlast, burst.passed
                         ));
                     }
                 }
-                passes
+                beat.is_some()
             } else {
                 if self.read_held || free(Channel::ReadData) {
                     a.rvalid = 1;
@@ -351,11 +383,27 @@ impl<'a> Memory<'a> {
     /// The run is over: nothing may be asked any more, nor be unanswered.
     pub fn over(&mut self, requests: &Requests) {
         let (reads, writes) = (self.unfinished_reads, self.unfinished_writes);
-        if requests.arvalid + requests.awvalid + requests.wvalid != 0 || reads + writes != 0 {
+        let asked = requests.arvalid + requests.awvalid + requests.wvalid != 0;
+        if asked || reads + writes != 0 || !self.early.is_empty() {
             self.violation.get_or_insert(format!(
                 "the run is over, but {reads} reads and {writes} writes are unfinished, {requests:?}"
             ));
         }
+    }
+
+    /// From when the next write burst can be served.
+    fn write_ready(&mut self) -> u64 {
+        let Some(&(ready, address, beats)) = self.writes.front() else { return u64::MAX };
+        if !self.spec.early_data {
+            return ready;
+        }
+        let Some(&(t, taken)) = self.ends.front() else { return u64::MAX };
+        if taken != beats {
+            self.violation.get_or_insert(format!(
+                "cycle {t}: wlast is on beat {taken} of the {beats} of the burst at {address:#x}"
+            ));
+        }
+        ready.max(t + 1)
     }
 
     fn check_burst(&mut self, t: u64, address: u32, beats: u32) {
