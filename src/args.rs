@@ -27,6 +27,12 @@ pub struct ConfigArgs {
     /// Bits of an operand: 8 or 16.
     #[arg(long, value_name = "BITS")]
     operand_bits: Option<u32>,
+    /// Reduction by channel: depthwise convolution, pooling.
+    #[arg(long, value_name = "BOOL")]
+    by_channel: Option<bool>,
+    /// Lanes for second operands and tables.
+    #[arg(long, value_name = "BOOL")]
+    post: Option<bool>,
     /// Input buffer, as 128KiB.
     #[arg(long, value_name = "SIZE")]
     ibuf: Option<Size>,
@@ -68,6 +74,8 @@ impl ConfigArgs {
             cols: self.cols,
             lanes: self.lanes,
             operand_bits: self.operand_bits,
+            by_channel: self.by_channel,
+            post: self.post,
             ibuf: self.ibuf,
             wbuf: self.wbuf,
             obuf: self.obuf,

@@ -13,6 +13,8 @@ struct Row {
     cols: u32,
     lanes: u32,
     operand_bits: u32,
+    by_channel: bool,
+    post: bool,
     ibuf: u64,
     wbuf: u64,
     obuf: u64,
@@ -63,6 +65,8 @@ pub(crate) fn points() -> Result<Vec<Point>, Broken> {
             bus_bits: Some(row.bus_bits),
             burst_beats: Some(row.burst_beats),
             outstanding: Some(row.outstanding),
+            by_channel: Some(row.by_channel),
+            post: Some(row.post),
         };
         points.push(Point {
             config: Config::new(&row.name, spec).map_err(|e| Broken(format!("yosys.csv: {e}")))?,

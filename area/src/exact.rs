@@ -39,7 +39,7 @@ fn banks(config: &Config) -> [Memory; 5] {
 fn others(config: &Config) -> [Memory; 9] {
     let queue = |engine, words| Memory { bits: instruction_bits(engine), words, count: 1 };
     let instruction = INSTRUCTION_BYTES as u32 * 8;
-    let tables = if config.operand_bits == 8 { config.lanes } else { 0 };
+    let tables = if config.post { config.lanes } else { 0 };
     [
         queue(Engine::Load, QUEUE_DEPTH),
         queue(Engine::Compute, QUEUE_DEPTH),
@@ -78,10 +78,9 @@ impl Memory {
     }
 }
 
-/// 18 × 18 bit multipliers: one in each processing element, four in each requantisation lane, five in each post lane,
-/// which only operands of 8 bits have.
+/// 18 × 18 bit multipliers: one in each processing element, four in each requantisation lane, five in each post lane.
 pub(crate) fn multipliers(config: &Config) -> u32 {
-    let lane = if config.operand_bits == 8 { 9 } else { 4 };
+    let lane = if config.post { 9 } else { 4 };
     config.rows * config.cols + lane * config.lanes
 }
 

@@ -32,13 +32,16 @@ const ROWS: Term = ("rows · operand_bits", |c| f64::from(c.rows * c.operand_bit
 const DEPTH: Term = ("d · operand_bits", depth_bits);
 const DELAYS: Term = ("d · (d + 1) / 2 · operand_bits", delay_bits);
 const LANES: Term = ("lanes", |c| f64::from(c.lanes));
-const POST: Term = ("lanes · [8 bit]", |c| f64::from(c.lanes) * (1.0 - wide(c)));
+const POST: Term = ("lanes · [post]", |c| f64::from(c.lanes * u32::from(c.post)));
+const CHANNEL: Term = ("rows · cols · [by channel]", |c| array(c) * f64::from(u8::from(c.by_channel)));
 const BUS: Term = ("bus_bits", |c| f64::from(c.bus_bits));
 const BANKS: Term = ("bits a word of banks in distributed RAM", |c| f64::from(exact::distributed_bits(c)));
 
 /// Of LUTs outside memories: processing elements, serializers, columns, lanes, what turns bus words.
-pub(crate) const LUTS: &[Term] = &[ONE, WIDE, ARRAY, WIDE_ARRAY, ROWS, DEPTH, LANES, POST, BUS];
+pub(crate) const LUTS: &[Term] = &[ONE, WIDE, ARRAY, WIDE_ARRAY, CHANNEL, ROWS, DEPTH, LANES, POST, BUS];
 /// Of flip-flops. Distributed RAM has a register behind it that block RAM has inside.
-pub(crate) const FFS: &[Term] = &[ONE, WIDE, ARRAY, WIDE_ARRAY, ROWS, DELAYS, LANES, POST, BUS, BANKS];
+pub(crate) const FFS: &[Term] =
+    &[ONE, WIDE, ARRAY, WIDE_ARRAY, CHANNEL, ROWS, DELAYS, LANES, POST, BUS, BANKS];
 /// Of transistors outside memories.
-pub(crate) const TRANSISTORS: &[Term] = &[ONE, WIDE, ARRAY, WIDE_ARRAY, ROWS, DELAYS, LANES, POST, BUS];
+pub(crate) const TRANSISTORS: &[Term] =
+    &[ONE, WIDE, ARRAY, WIDE_ARRAY, CHANNEL, ROWS, DELAYS, LANES, POST, BUS];

@@ -36,7 +36,7 @@ fn estimates_are_as_good_as_promised() {
 #[test]
 fn more_costs_more() {
     let model = model();
-    let corner = |bits: u32, operand_bits: u32| {
+    let corner = |bits: u32, operand_bits: u32, by_channel: bool, post: bool| {
         let pick = |i: u32, least: u32, most: u32| Some(if bits >> i & 1 == 0 { least } else { most });
         let size = |i, least, most| pick(i, least, most).map(|kib| Size(u64::from(kib) << 10));
         let spec = ConfigSpec {
@@ -52,15 +52,24 @@ fn more_costs_more() {
             bus_bits: pick(6, 32, 512),
             burst_beats: pick(7, 8, 64),
             outstanding: pick(8, 1, 16),
+            by_channel: Some(by_channel),
+            post: Some(post),
         };
         Config::new("corner", spec).expect("a legal config")
     };
-    for operand_bits in [8, 16] {
+    for (operand_bits, by_channel, post) in [
+        (8, true, true),
+        (8, true, false),
+        (8, false, true),
+        (8, false, false),
+        (16, true, false),
+        (16, false, false),
+    ] {
         for bits in 0..1 << 9 {
-            let less = model.estimate(&corner(bits, operand_bits));
+            let less = model.estimate(&corner(bits, operand_bits, by_channel, post));
             assert!(less.luts > 5_000 && less.ffs > 2_000 && less.transistors > 300_000, "{less:?}");
             for i in 0..9 {
-                let more = model.estimate(&corner(bits | 1 << i, operand_bits));
+                let more = model.estimate(&corner(bits | 1 << i, operand_bits, by_channel, post));
                 assert!(less.transistors <= more.transistors, "field {i} of {bits:#b}: {less:?} {more:?}");
             }
         }

@@ -70,7 +70,8 @@ pub fn plan_with_costs(layer: &Layer, config: &Config, costs: &mut Costs) -> Res
 /// How a layer on its own is computed: depthwise convolutions by channel, if their windows all see the map.
 pub fn kernel(layer: &Layer, config: &Config) -> Kernel {
     let depthwise = layer.groups > 1 && layer.groups == layer.cin && layer.groups == layer.cout;
-    let by_channel = depthwise && config.operand_bits == 8 && shape::tap_counts(layer)[0] > 0;
+    let by_channel =
+        depthwise && config.by_channel && config.operand_bits == 8 && shape::tap_counts(layer)[0] > 0;
     if by_channel { Kernel::ByChannel } else { Kernel::Dense }
 }
 

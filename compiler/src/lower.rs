@@ -154,6 +154,14 @@ pub fn lower(network: &Network, config: &Config) -> Result<Lowered, CompileError
             step.nodes.push(next);
         }
         known[step.output] = true;
+        if step.kernel != Kernel::Dense && !config.by_channel {
+            let want = "works by channel, but by_channel = false in config";
+            return Err(error(node, format!("{want} {}: set by_channel = true", config.name)));
+        }
+        if let (Some(_), Some(&last), false) = (&step.post, step.nodes.last(), config.post) {
+            let want = "needs post lanes, but post = false in config";
+            return Err(error(&network.nodes[last], format!("{want} {}: set post = true", config.name)));
+        }
         steps.push(step);
     }
     Ok(Lowered { network, steps, parts })
@@ -393,7 +401,8 @@ fn step(
         OpKind::Conv { layer, data } | OpKind::Depthwise { layer, data } => {
             step.layer = *layer;
             // By channel, every window must see some of the map.
-            let by_channel = matches!(node.kind, OpKind::Depthwise { .. })
+            let by_channel = config.by_channel
+                && matches!(node.kind, OpKind::Depthwise { .. })
                 && !crate::shape::tap_counts(layer).contains(&0);
             step.kernel = if by_channel { Kernel::ByChannel } else { Kernel::Dense };
             let q = data.quant;
@@ -412,6 +421,8 @@ fn step(
         OpKind::MaxPool { window } => {
             step.layer = by_channel(x.c, x.h, x.w, Some(window)).map_err(|e| error(node, e))?;
             step.kernel = Kernel::Largest;
+            // The sum is the difference from the least one.
+            step.bias = vec![-(1 << config.operand_bits)];
             (step.quant.y_min, step.quant.y_max) = (node.y_min, node.y_max);
         }
         OpKind::AveragePool { window, zero, y_zero, .. } => {

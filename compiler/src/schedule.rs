@@ -461,7 +461,7 @@ impl Scheduler<'_> {
         let whole = self.whole(chain);
         let place = self.load_weights(job, self.tap_range(&whole))?;
         self.load_params(job.index)?;
-        self.taps(job, chain, &whole, place, (true, true))?;
+        self.taps(job, chain, &whole, place, true)?;
         let pieces: Vec<Area> = if job.lazy { rest.iter().flat_map(|a| pieces(*a)).collect() } else { rest };
         self.rects(job, chain, &whole, place, &pieces, true)
     }
@@ -476,12 +476,12 @@ impl Scheduler<'_> {
                     self.load_area_rows(job, chain, area)?;
                 }
             }
-            let (start, end) = (i == 0, i + 1 == slices.len());
+            let end = i + 1 == slices.len();
             let place = self.load_weights(job, self.tap_range(slice))?;
             if end || i == 1 {
                 self.load_params(job.index)?;
             }
-            self.taps(job, chain, slice, place, (start, end))?;
+            self.taps(job, chain, slice, place, end)?;
             self.rects(job, chain, slice, place, head, end)?;
         }
         Ok(())
@@ -879,7 +879,7 @@ impl Scheduler<'_> {
         chain: &Chain,
         slice: &Slice,
         place: Weights,
-        (first, last): (bool, bool),
+        last: bool,
     ) -> Result<(), CompileError> {
         let (s, t) = (self.shape, self.tiling);
         if !s.dense() {
@@ -891,7 +891,6 @@ impl Scheduler<'_> {
         let n_ky = (slice.ky.1 - slice.ky.0).max(1);
         let segments = n_kx * (slice.c.1 - slice.c.0);
         let taps = isa::Taps {
-            first,
             last,
             n_ky: field(n_ky),
             n_kx: field(n_kx),

@@ -23,6 +23,7 @@ leaf! {
         taps_word_len: Bits<5>,
         taps_longs: Bits<12>,
         taps_chunks: Bits<8>,
+        quant_depth: Bit,
         quant_op: Bits<2>,
         depth_n_ky: Bits<8>,
         depth_n_kx: Bits<8>,
@@ -78,7 +79,8 @@ leaf! {
         op_depth: Bits<4> = u64::from(form("depth").opcode),
         op_rect: Bits<4> = u64::from(form("rect").opcode),
         op_post: Bits<4> = u64::from(form("post").opcode),
-        has_post: Bit = config.operand_bits == 8,
+        has_post: Bit = config.post,
+        by_channel: Bit = config.by_channel,
         op_store: Bits<4> = u64::from(form("store").opcode),
         bad_field: Bits<4> = Status::BadField as u64,
         misaligned: Bits<4> = Status::Misaligned as u64,
@@ -122,7 +124,7 @@ impl Logic for Check {
                 | (self.taps_chunks.val() == 0)
                 | (self.taps_chunks.val() > self.chunks.val());
         } else if self.opcode.val() == self.op_quant.val() {
-            self.bad.next = self.quant_op.val() == 3;
+            self.bad.next = (self.quant_op.val() == 3) | (self.quant_depth.val() & !self.by_channel.val());
         } else if self.opcode.val() == self.op_depth.val() {
             self.bad.next = (self.depth_n_ky.val() == 0)
                 | (self.depth_n_kx.val() == 0)

@@ -18,7 +18,6 @@ leaf! {
         tile_valid: Bit,
         tile_slot: Bits<2>,
         tile_rows: Bits<5>,
-        tile_first: Bit,
         tile_last: Bit,
         tile_n_ky: Bits<8>,
         tile_n_kx: Bits<8>,
@@ -50,12 +49,12 @@ leaf! {
         /// With a read, by channel: the pixel is in the map.
         inside: Bit,
         operand: Bit,
-        /// With an operand: it starts the sums.
-        op_first: Bit,
         /// With an operand: it completes the sums.
         op_last: Bit,
         /// With an operand: it is the last of its tile.
         op_end: Bit,
+        /// No tile was taken since the clear: what is in the array is of no use.
+        fresh: Bit,
         weight_address: Bits<20>,
         /// No operand this cycle, because the sums of the tile before are not drained.
         stalled: Bit,
@@ -64,10 +63,9 @@ leaf! {
     }
     reg {
         running: Bit,
-        fresh: Bit,
+        unused: Bit,
         phase: Bits<9>,
         my_slot: Bits<2>,
-        first: Bit,
         last: Bit,
         pixels: Bits<5>,
         n_ky: Bits<8>,
@@ -138,10 +136,9 @@ impl Logic for Feeder {
             self,
             clock,
             running,
-            fresh,
+            unused,
             phase,
             my_slot,
-            first,
             last,
             pixels,
             n_ky,
@@ -215,7 +212,6 @@ impl Logic for Feeder {
         self.weight_fed.next = self.weight.q.val();
         if self.feed.val() {
             self.weight_fed.next = self.weight.q.val() + 1;
-            self.fresh.d.next = false;
         }
         self.weight.d.next = self.weight_fed.val();
         // Columns are modulo 2^26: before the map is beyond it.
@@ -268,10 +264,9 @@ impl Logic for Feeder {
         }
         if self.start.val() {
             self.running.d.next = true;
-            self.fresh.d.next = true;
+            self.unused.d.next = false;
             self.phase.d.next = 0.into();
             self.my_slot.d.next = self.tile_slot.val();
-            self.first.d.next = self.tile_first.val();
             self.last.d.next = self.tile_last.val();
             self.pixels.d.next = self.tile_rows.val();
             self.n_ky.d.next = self.tile_n_ky.val();
@@ -320,6 +315,7 @@ impl Logic for Feeder {
         }
         if self.clear.val() {
             self.running.d.next = false;
+            self.unused.d.next = true;
             self.gap.d.next = 0.into();
             self.in_flight.d.next = 0.into();
         }
@@ -334,8 +330,8 @@ impl Logic for Feeder {
         }
         self.inside.next = self.column.q.val() < bit_cast::<26, 16>(self.width.q.val());
         self.operand.next = self.feed.val();
-        self.op_first.next = self.first.q.val() & self.fresh.q.val();
         self.op_last.next = self.tile_end.val() & self.last.q.val();
+        self.fresh.next = self.unused.q.val();
         self.op_end.next = self.tile_end.val();
         self.weight_address.next = self.weight.q.val();
         self.stalled.next = self.stall.val();

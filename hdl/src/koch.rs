@@ -170,7 +170,7 @@ pub fn design(config: &Config) -> Design {
     let mut w = Wiring { top, body: Body::default(), modules: Vec::new() };
     w.add(delay::module());
     w.add(ram::module());
-    w.add(leaf_pe(config));
+    w.add(pe::module(config));
     let net = |name: &str| id(name);
     let field = |list: &[(&str, u32, u32)], word: &str, name: &str| {
         list.iter()
@@ -591,7 +591,7 @@ pub fn design(config: &Config) -> Design {
         ]
         .into_iter()
     };
-    let has_post = operand == 8;
+    let has_post = config.post;
     let second = [("second", id("second_read")), ("second_address", id("second_address"))];
     w.add(abuf::module(config));
     w.inst(
@@ -634,8 +634,8 @@ pub fn design(config: &Config) -> Design {
         ISSUE_TO_ARRAY,
         &[
             ("op_valid", 1, net("feeder_operand")),
-            ("op_first", 1, net("feeder_op_first")),
             ("op_last", 1, net("feeder_op_last")),
+            ("op_clear", 1, net("feeder_fresh")),
         ],
     );
     let act = operand + 1;
@@ -659,49 +659,21 @@ pub fn design(config: &Config) -> Design {
             ],
         );
     });
-    w.add(columns::difference_module(config));
-    let channels = config.depth_channels();
-    let pair = id("buffers_word").part(0, channels.min(WORD) * operand);
-    w.inst(
-        columns::module(config),
-        "columns",
-        [("Channels", Expr::from(channels))],
-        &[("operands", channels * act)],
-        [
-            ("enable", net("lister_conf_depth")),
-            ("word", if channels > WORD { cat([net("buffers_next"), pair]) } else { pair }),
-            ("inside", net("word_inside")),
-            ("largest", net("lister_conf_largest")),
-            ("x_signed", net("lister_conf_x_signed")),
-            ("x_zero", net("lister_conf_x_zero")),
-        ],
-    );
-    if channels <= WORD {
-        w.body.unused("next", [id("buffers_next")]);
-    }
-    let tops = w.wire("tops", cols * act, resize(cols * act, "columns_operands"));
-    let weights = w.wire(
-        "weights",
-        cols * operand,
-        mux("lister_conf_ones", rep(cols, lit(operand, 1)), "wbuf_operands"),
-    );
+    let mut inputs = vec![
+        ("clear", net("op_clear")),
+        ("valid", net("op_valid")),
+        ("last", net("op_last")),
+        ("acts", net("acts")),
+        ("shift", net("drain_step")),
+        ("shift_chunk", net("drain_chunk")),
+    ];
+    inputs.extend(if config.by_channel { by_channel(&mut w, config) } else { dense_only(&mut w) });
     w.inst(
         array::module(config),
         "array",
         [("Rows", Expr::from(rows)), ("Cols", Expr::from(cols)), ("Lanes", Expr::from(lanes))],
         &[("sums", cols * 32)],
-        [
-            ("valid", net("op_valid")),
-            ("first", net("op_first")),
-            ("last", net("op_last")),
-            ("depth", net("lister_conf_depth")),
-            ("largest", net("lister_conf_largest")),
-            ("acts", net("acts")),
-            ("tops", tops),
-            ("weights", weights),
-            ("shift", net("drain_step")),
-            ("shift_chunk", net("drain_chunk")),
-        ],
+        inputs,
     );
 
     // Requantisation.
@@ -934,6 +906,53 @@ pub fn design(config: &Config) -> Design {
     Design::new(modules)
 }
 
+/// The array's inputs that a reduction by channel has other values for, or needs.
+fn by_channel(w: &mut Wiring, config: &Config) -> Vec<(&'static str, Expr)> {
+    let (operand, cols, channels) = (config.operand_bits, config.cols, config.depth_channels());
+    let act = operand + 1;
+    w.add(columns::difference_module(config));
+    let pair = id("buffers_word").part(0, channels.min(WORD) * operand);
+    w.inst(
+        columns::module(config),
+        "columns",
+        [("Channels", Expr::from(channels))],
+        &[("operands", channels * act)],
+        [
+            ("enable", id("lister_conf_depth")),
+            ("word", if channels > WORD { cat([id("buffers_next"), pair]) } else { pair }),
+            ("inside", id("word_inside")),
+            ("largest", id("lister_conf_largest")),
+            ("x_signed", id("lister_conf_x_signed")),
+            ("x_zero", id("lister_conf_x_zero")),
+        ],
+    );
+    if channels <= WORD {
+        w.body.unused("next", [id("buffers_next")]);
+    }
+    let one = cat([rep(operand - 1, lit(1, 0)), !id("lister_conf_largest")]);
+    w.body.comment(
+        "Without weights the sum is one of activations, or the largest, to which no product is added.",
+    );
+    let tops = w.wire("tops", cols * act, resize(cols * act, "columns_operands"));
+    let weights = w.wire("weights", cols * operand, mux("lister_conf_ones", rep(cols, one), "wbuf_operands"));
+    vec![
+        ("depth", id("lister_conf_depth")),
+        ("largest", id("lister_conf_largest")),
+        ("tops", tops),
+        ("weights", weights),
+    ]
+}
+
+/// The same for an array that reduces over channels only.
+fn dense_only(w: &mut Wiring) -> Vec<(&'static str, Expr)> {
+    w.body.unused(
+        "by_channel",
+        ["buffers_next", "word_inside", "lister_conf_depth", "lister_conf_ones", "lister_conf_largest"]
+            .map(id),
+    );
+    vec![("weights", id("wbuf_operands"))]
+}
+
 /// What the post lanes share: their setting, what a `table` instruction writes, and the read of second operands, whose
 /// data meet the requantised outputs.
 fn post_units(w: &mut Wiring, config: &Config) {
@@ -959,13 +978,6 @@ fn post_units(w: &mut Wiring, config: &Config) {
             ("second_address", 24, id("drain_second_address")),
         ],
     );
-}
-
-fn leaf_pe(config: &Config) -> Module {
-    match config.operand_bits {
-        8 => leaf::module(&pe::Pe8::new(config)),
-        _ => leaf::module(&pe::Pe16::new(config)),
-    }
 }
 
 fn leaf_serializer(config: &Config) -> Module {

@@ -24,7 +24,6 @@ leaf! {
         ring: Bits<24>,
         quant_depth: Bit,
         quant_op: Bits<2>,
-        first: Bit,
         last: Bit,
         n_ky: Bits<8>,
         n_kx: Bits<8>,
@@ -86,7 +85,6 @@ leaf! {
         /// By channel: activations without weights, and the largest of them.
         conf_ones: Bit,
         conf_largest: Bit,
-        tile_first: Bit,
         tile_last: Bit,
         tile_n_ky: Bits<8>,
         tile_n_kx: Bits<8>,
@@ -141,7 +139,6 @@ leaf! {
         c_depth: Bit,
         c_ones: Bit,
         c_largest: Bit,
-        t_first: Bit,
         t_last: Bit,
         t_n_ky: Bits<8>,
         t_n_kx: Bits<8>,
@@ -211,6 +208,7 @@ leaf! {
     }
     const {
         offset_mask: Bits<24> = u64::from(activation(1, 0) - 1),
+        by_channel: Bit = config.by_channel,
         last_row: Bits<5> = u64::from(config.rows - 1),
         op_quant: Bits<4> = u64::from(form("quant").opcode),
         op_taps: Bits<4> = u64::from(form("taps").opcode),
@@ -243,7 +241,6 @@ impl Logic for Lister {
             c_depth,
             c_ones,
             c_largest,
-            t_first,
             t_last,
             t_n_ky,
             t_n_kx,
@@ -314,12 +311,12 @@ impl Logic for Lister {
             self.c_y_min.d.next = self.y_min.val();
             self.c_y_max.d.next = self.y_max.val();
             self.c_ring.d.next = self.ring.val();
-            self.c_depth.d.next = self.quant_depth.val();
-            self.c_ones.d.next = self.quant_depth.val() & (self.quant_op.val() != 0);
-            self.c_largest.d.next = self.quant_depth.val() & (self.quant_op.val() == 2);
+            self.c_depth.d.next = self.by_channel.val() & self.quant_depth.val();
+            self.c_ones.d.next = self.by_channel.val() & self.quant_depth.val() & (self.quant_op.val() != 0);
+            self.c_largest.d.next =
+                self.by_channel.val() & self.quant_depth.val() & (self.quant_op.val() == 2);
         }
         if self.go.val() & self.is_taps.val() {
-            self.t_first.d.next = self.first.val();
             self.t_last.d.next = self.last.val();
             self.t_n_ky.d.next = self.n_ky.val();
             self.t_n_kx.d.next = self.n_kx.val();
@@ -336,7 +333,6 @@ impl Logic for Lister {
         }
         // Phases are what words are over channels.
         if self.go.val() & self.is_depth.val() {
-            self.t_first.d.next = true;
             self.t_last.d.next = true;
             self.t_n_ky.d.next = self.n_ky.val();
             self.t_n_kx.d.next = self.n_kx.val();
@@ -465,7 +461,6 @@ impl Logic for Lister {
         self.conf_depth.next = self.c_depth.q.val();
         self.conf_ones.next = self.c_ones.q.val();
         self.conf_largest.next = self.c_largest.q.val();
-        self.tile_first.next = self.t_first.q.val();
         self.tile_last.next = self.t_last.q.val();
         self.tile_n_ky.next = self.t_n_ky.q.val();
         self.tile_n_kx.next = self.t_n_kx.q.val();

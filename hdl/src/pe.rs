@@ -6,21 +6,93 @@ macro_rules! pe {
     ($name:ident, $act:tt, $weight:tt, $product:tt) => {
         leaf! {
             /// Processing element: multiplies in one cycle, adds in the next. A finished sum moves to a shadow
-            /// register that drains along the column while the next sum grows. By channel, activations come from
-            /// above, and weights pass at half their speed.
+            /// register that drains along the column while the next sum grows from zero.
+            $name = "koch_pe" (clock), latency "operands pass in one cycle; their product is in the sum after two.", for config;
+            in {
+                /// The product counts: a cycle after its operands.
+                valid: Bit,
+                /// It is the last of a sum. Without `valid`, clears the sum.
+                take: Bit,
+                /// Activation from the left less its zero point, signed.
+                act: Bits<$act>,
+                /// Weight, signed.
+                weight: Bits<$weight>,
+                /// Moves the finished sums one place on.
+                shift: Bit,
+                /// The finished sum of the neighbour.
+                chain: Bits<32>,
+            }
+            out {
+                act_next: Bits<$act>,
+                weight_next: Bits<$weight>,
+                /// The finished sum.
+                sum: Bits<32>,
+            }
+            reg {
+                passed: Bits<$act>,
+                down: Bits<$weight>,
+                product: Bits<$product>,
+                acc: Bits<32>,
+                result: Bits<32>,
+            }
+            wire {
+                factor_a: Signed<$product>,
+                factor_b: Signed<$product>,
+                acc_next: Bits<32>,
+            }
+            const {}
+        }
+
+        impl Logic for $name {
+            #[hdl_gen]
+            fn update(&mut self) {
+                dff_setup!(self, clock, passed, down, product, acc, result);
+
+                self.passed.d.next = self.act.val();
+                self.act_next.next = self.passed.q.val();
+                self.down.d.next = self.weight.val();
+                self.weight_next.next = self.down.q.val();
+
+                // One cycle: the product.
+                self.factor_a.next = bit_cast_signed::<$product, $act>(signed_cast(self.act.val()));
+                self.factor_b.next = bit_cast_signed::<$product, $weight>(signed_cast(self.weight.val()));
+                self.product.d.next = unsigned_cast(self.factor_a.val() * self.factor_b.val());
+
+                // The next: the sum.
+                self.acc_next.next = self.acc.q.val()
+                    + unsigned_cast(bit_cast_signed::<32, $product>(signed_cast(self.product.q.val())));
+                if self.valid.val() {
+                    self.acc.d.next = self.acc_next.val();
+                }
+                if self.shift.val() {
+                    self.result.d.next = self.chain.val();
+                }
+                if self.take.val() {
+                    self.acc.d.next = 0.into();
+                    self.result.d.next = self.acc_next.val();
+                }
+                self.sum.next = self.result.q.val();
+            }
+        }
+    };
+}
+
+macro_rules! depth_pe {
+    ($name:ident, $act:tt, $weight:tt, $product:tt) => {
+        leaf! {
+            /// Processing element: multiplies in one cycle, adds in the next. A finished sum moves to a shadow
+            /// register that drains along the column while the next sum grows from zero. By channel, activations come
+            /// from above, and weights pass at half their speed.
             $name = "koch_pe" (clock), latency "operands pass in one cycle, weights by channel in two; their product is in the sum after two.", for config;
             in {
                 /// The product counts: a cycle after its operands.
                 valid: Bit,
-                /// It is the first of a sum.
-                first: Bit,
-                /// It counts and is the last of a sum, or, if `late`, did and was in the cycle before.
+                /// It is the last of a sum. Without `valid`, clears the sum.
                 take: Bit,
-                /// A finished sum moves on a cycle later (a constant).
-                late: Bit,
                 /// Reduction by channel: the activation is the one from above. Changes only between sums.
                 depth: Bit,
-                /// The largest product in place of the sum, for products of `$act` bits. Changes only between sums.
+                /// The sum is the largest activation, from the least that there is; weights are zero. Changes only
+                /// between sums.
                 largest: Bit,
                 /// Activation from the left less its zero point, signed.
                 act: Bits<$act>,
@@ -52,13 +124,12 @@ macro_rules! pe {
                 operand: Bits<$act>,
                 factor_a: Signed<$product>,
                 factor_b: Signed<$product>,
-                wide: Bits<32>,
-                newer: Signed<$act>,
-                older: Signed<$act>,
-                larger: Bit,
+                newer: Bits<$act>,
                 acc_next: Bits<32>,
             }
-            const {}
+            const {
+                sign: Bits<$act> = 1u64 << $weight,
+            }
         }
 
         impl Logic for $name {
@@ -82,19 +153,13 @@ macro_rules! pe {
                 self.factor_b.next = bit_cast_signed::<$product, $weight>(signed_cast(self.weight.val()));
                 self.product.d.next = unsigned_cast(self.factor_a.val() * self.factor_b.val());
 
-                // The next: the sum, or the larger of the two, which need no more bits than an operand.
-                self.wide.next = unsigned_cast(bit_cast_signed::<32, $product>(signed_cast(self.product.q.val())));
-                self.newer.next = signed_cast(bit_cast::<$act, $product>(self.product.q.val()));
-                self.older.next = signed_cast(bit_cast::<$act, 32>(self.acc.q.val()));
-                self.larger.next = self.newer.val() > self.older.val();
-                self.acc_next.next = self.acc.q.val() + self.wide.val();
-                if self.first.val() {
-                    self.acc_next.next = self.wide.val();
-                } else if self.largest.val() {
-                    self.acc_next.next = self.acc.q.val();
-                    if self.larger.val() {
-                        self.acc_next.next = self.wide.val();
-                    }
+                // The next: the sum, to which products of zero add nothing, or the activation's distance from the least
+                // one, if it is larger.
+                self.newer.next = self.passed.q.val() ^ self.sign.val();
+                self.acc_next.next = self.acc.q.val()
+                    + unsigned_cast(bit_cast_signed::<32, $product>(signed_cast(self.product.q.val())));
+                if self.largest.val() & (self.newer.val() > bit_cast::<$act, 32>(self.acc.q.val())) {
+                    self.acc_next.next = bit_cast::<32, $act>(self.newer.val());
                 }
                 if self.valid.val() {
                     self.acc.d.next = self.acc_next.val();
@@ -103,10 +168,8 @@ macro_rules! pe {
                     self.result.d.next = self.chain.val();
                 }
                 if self.take.val() {
+                    self.acc.d.next = 0.into();
                     self.result.d.next = self.acc_next.val();
-                    if self.late.val() {
-                        self.result.d.next = self.acc.q.val();
-                    }
                 }
                 self.sum.next = self.result.q.val();
             }
@@ -116,11 +179,23 @@ macro_rules! pe {
 
 pe!(Pe8, 9, 8, 17);
 pe!(Pe16, 17, 16, 33);
+depth_pe!(DepthPe8, 9, 8, 17);
+depth_pe!(DepthPe16, 17, 16, 33);
+
+/// The element of `config`'s array.
+pub fn module(config: &spec::Config) -> crate::verilog::Module {
+    match (config.by_channel, config.operand_bits) {
+        (false, 8) => crate::leaf::module(&Pe8::new(config)),
+        (false, _) => crate::leaf::module(&Pe16::new(config)),
+        (true, 8) => crate::leaf::module(&DepthPe8::new(config)),
+        (true, _) => crate::leaf::module(&DepthPe16::new(config)),
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::leaf::{Sim, module};
+    use crate::leaf::{self, Sim};
     use crate::tools::lint;
     use crate::verilog::Design;
 
@@ -130,14 +205,17 @@ mod tests {
 
     #[test]
     fn equals_its_verilog() {
-        crate::cosim::Cosim::new("pe16").cycles(20_000).run(|| Pe16::new(&tiny()));
         crate::cosim::Cosim::new("pe").cycles(20_000).run(|| Pe8::new(&tiny()));
+        crate::cosim::Cosim::new("pe16").cycles(20_000).run(|| Pe16::new(&tiny()));
+        crate::cosim::Cosim::new("depth_pe").cycles(20_000).run(|| DepthPe8::new(&tiny()));
+        crate::cosim::Cosim::new("depth_pe16").cycles(20_000).run(|| DepthPe16::new(&tiny()));
     }
 
     #[test]
     fn every_tool_accepts_it() {
-        let design = Design::new([module(&Pe8::new(&tiny()))]);
-        assert_eq!(lint(&design, "koch_pe"), Ok(()));
+        for leaf in [leaf::module(&Pe8::new(&tiny())), leaf::module(&DepthPe8::new(&tiny()))] {
+            assert_eq!(lint(&Design::new([leaf]), "koch_pe"), Ok(()));
+        }
     }
 
     #[test]
@@ -146,7 +224,6 @@ mod tests {
         let terms = [(-255i64, 127i64), (255, -128), (3, 5)];
         for (n, (a, w)) in terms.iter().enumerate() {
             sim.leaf.valid.next = n > 0;
-            sim.leaf.first.next = n == 1;
             sim.leaf.act.next = unsigned_cast((*a).into());
             sim.leaf.weight.next = unsigned_cast((*w).into());
             sim.tick();
@@ -161,5 +238,22 @@ mod tests {
         sim.leaf.chain.next = 77.into();
         sim.tick();
         assert_eq!(sim.leaf.sum.val(), 77);
+    }
+
+    #[test]
+    fn the_largest_activation_counts_from_the_least() {
+        let mut sim = Sim::new(DepthPe8::new(&tiny()));
+        sim.leaf.depth.next = true;
+        sim.leaf.largest.next = true;
+        // Two sums of two, the second of the least activations that there are.
+        for (n, above) in [-3i64, 7, -256, -256, 0].into_iter().enumerate() {
+            sim.leaf.valid.next = n > 0;
+            sim.leaf.take.next = n == 2 || n == 4;
+            sim.leaf.above.next = unsigned_cast(above.into());
+            sim.tick();
+            if n == 2 || n == 4 {
+                assert_eq!(sim.leaf.sum.val(), if n == 2 { 7 + 256 } else { 0 });
+            }
+        }
     }
 }

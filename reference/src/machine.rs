@@ -267,7 +267,7 @@ impl Machine<'_> {
             Reduction::Depth(depth) => pixels.iter().try_for_each(|p| self.depth_pixel(&depth, p)),
             Reduction::Taps(taps) => {
                 let rows = self.config.rows as usize;
-                ensure(taps.first && taps.last || pixels.len() <= rows, || {
+                ensure(self.sums.is_empty() && taps.last || pixels.len() <= rows, || {
                     "a slice of several tiles".into()
                 })?;
                 let steps = self.steps(&taps)?;
@@ -311,7 +311,10 @@ impl Machine<'_> {
         let (operand, stride) = (self.config.operand_bytes(), self.config.wbuf_stride() as usize);
         let used = d.chunks * self.config.lanes;
         let granule = if self.config.depth_channels() > WORD { WORD * operand } else { operand };
-        let mut sums = vec![None; used as usize];
+        ensure(self.sums.is_empty(), || "a reduction by channel amid a sum".into())?;
+        let mut sums = vec![0i32; used as usize];
+        // The largest counts from the least difference of two operands.
+        let least = -(1 << self.config.operand_bits);
         let mut word = d.w_base;
         for ky in 0..d.n_ky {
             for kx in 0..d.n_kx {
@@ -336,7 +339,7 @@ impl Machine<'_> {
                                     x.map_or(0, |x| x - self.quant.x_zero)
                                 }
                             } else if self.quant.op == 2 {
-                                -(1 << self.config.operand_bits)
+                                least
                             } else {
                                 0
                             };
@@ -347,19 +350,17 @@ impl Machine<'_> {
                             } else {
                                 1
                             };
-                            let product = x.wrapping_mul(weight);
-                            *sum = Some(match *sum {
-                                None => product,
-                                Some(sum) if self.quant.op == 2 => product.max(sum),
-                                Some(sum) => product.wrapping_add(sum),
-                            });
+                            *sum = if self.quant.op == 2 {
+                                (x - least).max(*sum)
+                            } else {
+                                x.wrapping_mul(weight).wrapping_add(*sum)
+                            };
                         }
                         word += 1;
                     }
                 }
             }
         }
-        let sums: Vec<i32> = sums.into_iter().map(Option::unwrap_or_default).collect();
         self.drain(d.chunks, d.p_base, &[*pixel], &sums)
     }
 
@@ -378,7 +379,10 @@ impl Machine<'_> {
         let operand = self.config.operand_bytes() as usize;
         let stride = self.config.wbuf_stride() as usize;
         let used = (taps.chunks * self.config.lanes) as usize;
-        let mut sums = if taps.first { vec![0; tile.len() * used] } else { std::mem::take(&mut self.sums) };
+        let mut sums = std::mem::take(&mut self.sums);
+        if sums.is_empty() {
+            sums = vec![0; tile.len() * used];
+        }
         ensure(sums.len() == tile.len() * used, || "slices of different tiles".into())?;
         // Columns beyond the group's channels compute on what happens to be there.
         let mut weights = vec![0; steps.len() * used];

@@ -32,6 +32,10 @@ pub struct ConfigSpec {
     pub lanes: Option<u32>,
     /// Bits of an activation and of a weight, 8 or 16.
     pub operand_bits: Option<u32>,
+    /// Reduction by channel.
+    pub by_channel: Option<bool>,
+    /// Post lanes.
+    pub post: Option<bool>,
     /// Input buffer, bytes.
     pub ibuf: Option<Size>,
     /// Weight buffer, bytes.
@@ -132,6 +136,10 @@ pub struct Config {
     pub lanes: u32,
     /// Bits of an activation and of a weight: 8 or 16.
     pub operand_bits: u32,
+    /// The array can reduce by channel: depthwise convolution, pooling, what only moves channels.
+    pub by_channel: bool,
+    /// Lanes behind the requantisation, for second operands and tables; only with operands of 8 bits.
+    pub post: bool,
     /// Input buffer, bytes.
     pub ibuf: u32,
     /// Weight buffer, bytes.
@@ -220,6 +228,8 @@ impl ConfigSpec {
             cols: self.cols.or(base.cols),
             lanes: self.lanes.or(base.lanes),
             operand_bits: self.operand_bits.or(base.operand_bits),
+            by_channel: self.by_channel.or(base.by_channel),
+            post: self.post.or(base.post),
             ibuf: self.ibuf.or(base.ibuf),
             wbuf: self.wbuf.or(base.wbuf),
             obuf: self.obuf.or(base.obuf),
@@ -294,6 +304,10 @@ impl Config {
         let operand_bits = spec.operand_bits.unwrap_or(8);
         let legal = operand_bits == 8 || operand_bits == 16;
         check("operand_bits", operand_bits, legal, "8 or 16", "quantise to 8 or 16 bits")?;
+        let by_channel = spec.by_channel.unwrap_or(true);
+        let post = spec.post.unwrap_or(operand_bits == 8);
+        let legal = !post || operand_bits == 8;
+        check("post", post, legal, "false with operand_bits = 16", "leave it out, or use operand_bits = 8")?;
         let bus_bits = spec.bus_bits.unwrap_or(128);
         let legal = bus_bits.is_power_of_two() && (32..=512).contains(&bus_bits);
         check("bus_bits", bus_bits, legal, "32, 64, 128, 256 or 512", "use the nearest of these")?;
@@ -327,6 +341,8 @@ impl Config {
             cols,
             lanes,
             operand_bits,
+            by_channel,
+            post,
             ibuf: bytes(ibuf, spec.ibuf)?,
             wbuf: bytes(wbuf, spec.wbuf)?,
             obuf: bytes(obuf, spec.obuf)?,
@@ -412,8 +428,11 @@ impl Config {
     }
 
     /// Channels that the array works on at a time where it reduces by channel: those of two words, if it has the
-    /// columns.
+    /// columns. None if it cannot.
     pub fn depth_channels(&self) -> u32 {
+        if !self.by_channel {
+            return 0;
+        }
         let words = if self.cols >= 2 * WORD { 2 * WORD } else { WORD };
         self.cols.min(words) / self.lanes * self.lanes
     }
@@ -425,12 +444,13 @@ impl Config {
 
     /// The config as canonical TOML: what `koch config` prints and [`Self::hash`] covers.
     pub fn to_toml(&self) -> String {
-        let Self { rows, cols, lanes, operand_bits, bus_bits, burst_beats, outstanding, .. } = self;
+        let Self { rows, cols, lanes, operand_bits, by_channel, post, .. } = self;
+        let Self { bus_bits, burst_beats, outstanding, .. } = self;
         let [ibuf, wbuf, obuf, rbuf, pbuf] =
             [self.ibuf, self.wbuf, self.obuf, self.rbuf, self.pbuf].map(|b| Size(u64::from(b)));
         format!(
-            "rows = {rows}\ncols = {cols}\nlanes = {lanes}\noperand_bits = {operand_bits}\nibuf = \"{ibuf}\"\n\
-             wbuf = \"{wbuf}\"\nobuf = \"{obuf}\"\nrbuf = \"{rbuf}\"\npbuf = \"{pbuf}\"\nbus_bits = {bus_bits}\n\
+            "rows = {rows}\ncols = {cols}\nlanes = {lanes}\noperand_bits = {operand_bits}\n\
+             by_channel = {by_channel}\npost = {post}\nibuf = \"{ibuf}\"\nwbuf = \"{wbuf}\"\nobuf = \"{obuf}\"\nrbuf = \"{rbuf}\"\npbuf = \"{pbuf}\"\nbus_bits = {bus_bits}\n\
              burst_beats = {burst_beats}\noutstanding = {outstanding}\n"
         )
     }

@@ -332,7 +332,8 @@ instructions! {
         /// The following reductions are by channel (`depth`), not over channels (`taps`).
         depth: bool[116 +: 1],
         /// What a reduction by channel does: 0 sum of activations by weights, 1 sum of activations, 2 largest
-        /// activation.
+        /// activation, of which the sum is the difference from the zero point and from the least one that there is,
+        /// -2^8 or -2^16, so that 0 is the sum of nothing.
         op: u32[117 +: 2],
         /// Number that the register `layer` shows from here on.
         layer: u32[120 +: 16],
@@ -340,9 +341,8 @@ instructions! {
     /// Sets the reduction of the following rectangles: `n_ky` × `n_kx` taps, each a segment of contiguous operands
     /// read in `words` words, the first `longs` of `word_len` operands and the rest of one fewer.
     Taps "taps" = 3 on Compute {
-        /// The accumulators start from zero (a reduction may be cut over several rectangles of one tile).
-        first: bool[22 +: 1],
-        /// The sums are complete: requantise and write them to an activation buffer.
+        /// The sums are complete: requantise and write them to an activation buffer, and start from zero again.
+        /// Before that, a reduction may be cut over several rectangles of one tile.
         last: bool[23 +: 1],
         /// Kernel rows.
         n_ky: u32[24 +: 8],
@@ -629,15 +629,16 @@ checks! {
     Taps "taps" BadField "`chunks` is more than the array has." |i, c| i.chunks > c.chunks();
     Taps "taps" BadField "`longs` is more than `words`, or fewer although `word_len` is 1."
         |i, _| i.longs > i.words || (i.word_len == 1 && i.longs != i.words);
-    Quant "quant" BadField "`op` is 3." |i, _| i.op == 3;
+    Quant "quant" BadField "`op` is 3, or `depth` is set although the array cannot reduce by channel."
+        |i, c| i.op == 3 || (i.depth && !c.by_channel);
     Depth "depth" BadField "`n_ky`, `n_kx`, `phases`, `taps`, `longs`, `chunks`, `stride` or `width` is 0."
         |i, _| zero(&[i.n_ky, i.n_kx, i.phases, i.taps, i.longs, i.chunks, i.stride, i.width]);
     Depth "depth" BadField "`chunks` is more than the array has by channel."
         |i, c| i.chunks > c.depth_channels() / c.lanes;
     Depth "depth" BadField "`longs` is more than `phases`, or fewer although `taps` is 1."
         |i, _| i.longs > i.phases || (i.taps == 1 && i.longs != i.phases);
-    Post "post" BadField "`op` is 3, or `op` or `table` is set although operands have 16 bits."
-        |i, c| i.op == 3 || (c.operand_bits != 8 && (i.op != 0 || i.table));
+    Post "post" BadField "`op` is 3, or `op` or `table` is set although there are no post lanes."
+        |i, c| i.op == 3 || (!c.post && (i.op != 0 || i.table));
     Post "post" BadField "`a_scale` (or, to add, `b_scale`) is not between 2^-64 and 2^64."
         |i, _| (i.op != 0 && bad_scale(i.a_scale)) || (i.op == 1 && bad_scale(i.b_scale));
     Post "post" BadField "`offset` is neither 0 nor of a magnitude between 2^-64 and 2^64."

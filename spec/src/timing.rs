@@ -8,7 +8,7 @@ pub const ISSUE_TO_ARRAY: u32 = 6;
 pub const ISSUE_TO_SUM: u32 = ISSUE_TO_ARRAY + 2;
 /// Register stages of a requantisation lane.
 pub const REQUANT_LATENCY: u32 = 8;
-/// Register stages of a post lane, which follows a requantisation lane if operands have 8 bits.
+/// Register stages of a post lane, which follows a requantisation lane if the config has post lanes.
 pub const POST_LATENCY: u32 = 18;
 /// Cycles from the array's read of an activation buffer to its word.
 pub const READ_LATENCY: u32 = 4;
@@ -28,7 +28,7 @@ pub const DRAIN_TO_REQUANT: u32 = 2;
 
 /// Cycles from a drain step to the cycle in which its outputs are written into an activation buffer.
 pub fn drain_to_write(config: &Config) -> u32 {
-    let post = if config.operand_bits == 8 { POST_LATENCY } else { 0 };
+    let post = if config.post { POST_LATENCY } else { 0 };
     DRAIN_TO_REQUANT + REQUANT_LATENCY + post
 }
 
@@ -39,12 +39,11 @@ pub fn issue_to_drain(config: &Config, depth: bool) -> u32 {
 }
 
 /// After sum (0,0) is complete: wait until, for every chunk j, row `rows - 1` of its last column is there when the
-/// chunk's turn comes (`j * rows` later). Row r is r cycles behind row 0, by channel 2r, but row 0's sums move to
-/// their shadow registers a cycle late.
+/// chunk's turn comes (`j * rows` later). Row r is r cycles behind row 0, by channel 2r.
 fn drain_wait(config: &Config, depth: bool) -> u32 {
     let Config { rows, lanes, .. } = *config;
     let last_row = if depth { 2 * (rows - 1) } else { rows - 1 };
-    last_row.max(1) + lanes - 1 + (config.chunks() - 1) * lanes.saturating_sub(rows)
+    last_row + lanes - 1 + (config.chunks() - 1) * lanes.saturating_sub(rows)
 }
 
 /// Least cycles between the issues of two tiles' last operands (`depth`: last taps), so that no sum is overwritten
@@ -52,8 +51,8 @@ fn drain_wait(config: &Config, depth: bool) -> u32 {
 pub fn tile_gap(config: &Config, depth: bool) -> u32 {
     let Config { rows, lanes, .. } = *config;
     let chunks = config.chunks();
-    // Row 0 is overwritten first: its last step must be over when its next sum, a cycle late, is there.
-    let undrained = drain_wait(config, depth) - 1 + rows + (chunks - 1) * rows.saturating_sub(lanes);
+    // Row 0 is overwritten first: its last step must be over when its next sum is there.
+    let undrained = drain_wait(config, depth) + rows + (chunks - 1) * rows.saturating_sub(lanes);
     let drain = if depth { config.depth_channels() / lanes } else { chunks } * rows;
     // The lister fills a tile's slot again two cycles after the last issue but one before the slot's turn; what it
     // writes is there a cycle later.

@@ -90,6 +90,8 @@ fn snapshot() -> String {
                 "operand_bits = 0",
                 "operand_bits = 4",
                 "operand_bits = 32",
+                "post = 1",
+                "operand_bits = 16\npost = true",
                 "bus_bits = 0",
                 "bus_bits = 16",
                 "bus_bits = 96",
@@ -254,6 +256,7 @@ prop_compose! {
     fn any_spec()(
         small in prop::array::uniform7(prop::option::weighted(0.95, number())),
         legal in prop::array::uniform7(prop::bool::weighted(0.7)),
+        flags in prop::array::uniform2(prop::option::of(any::<bool>())),
         sizes in prop::array::uniform5(prop::option::weighted(0.95, (number(), 0..40u32))),
     ) -> ConfigSpec {
         let choices: [&[u32]; 7] = [
@@ -264,7 +267,7 @@ prop_compose! {
         let size = |k: usize| sizes[k].map(|(n, shift)| Size(u64::from(n) << shift));
         ConfigSpec {
             rows: pick(0), cols: pick(1), lanes: pick(2), operand_bits: pick(3),
-            bus_bits: pick(4), burst_beats: pick(5), outstanding: pick(6),
+            bus_bits: pick(4), burst_beats: pick(5), outstanding: pick(6), by_channel: flags[0], post: flags[1],
             ibuf: size(0), wbuf: size(1), obuf: size(2), pbuf: size(3), rbuf: size(4),
         }
     }

@@ -211,6 +211,8 @@ impl Spec {
             cols: number(Field::Cols),
             lanes: number(Field::Lanes),
             operand_bits: number(Field::OperandBits),
+            by_channel: None,
+            post: None,
             ibuf: size(Field::Ibuf),
             wbuf: size(Field::Wbuf),
             obuf: size(Field::Obuf),

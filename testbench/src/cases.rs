@@ -51,11 +51,12 @@ pub fn random_config(seed: u64, index: u64) -> Config {
     };
     let lanes = if d.chance(60) { None } else { Some(d.of(&[1, 2, 4]).min(1 << cols.trailing_zeros())) };
     let bus_bits = if index < 5 { 32 << index } else { d.of(&[32, 64, 128, 256, 512]) };
+    let operand_bits = if d.chance(25) { 16 } else { 8 };
     let spec = ConfigSpec {
         rows: Some(rows),
         cols: Some(cols),
         lanes,
-        operand_bits: Some(if d.chance(25) { 16 } else { 8 }),
+        operand_bits: Some(operand_bits),
         ibuf: Some(Size(u64::from(d.of(&[2u32, 3, 4, 8, 16, 64])) << 10)),
         wbuf: Some(Size(u64::from(d.of(&[2u32, 3, 8, 16, 64])) << 10)),
         obuf: Some(Size(u64::from(d.of(&[2u32, 3, 4, 8, 32])) << 10)),
@@ -64,6 +65,8 @@ pub fn random_config(seed: u64, index: u64) -> Config {
         bus_bits: Some(bus_bits),
         burst_beats: Some(d.of(&[8, 16, 32, 64])),
         outstanding: Some(d.of(&[1, 2, 4, 8, 16])),
+        by_channel: Some(d.chance(70)),
+        post: Some(operand_bits == 8 && d.chance(70)),
     };
     match Config::new(&format!("random-{seed}-{index}"), spec) {
         Ok(config) => config,

@@ -104,7 +104,6 @@ impl Builder<'_> {
         let word_len = channels.div_ceil(words);
         self.compute.push(
             Taps {
-                first: true,
                 last: true,
                 n_ky: 1,
                 n_kx: 1,

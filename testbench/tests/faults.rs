@@ -52,7 +52,7 @@ fn every_status_is_the_models() {
     let end = "end";
     let load = "load src=0 run_bytes=16 runs=1 row_bytes=16";
     let quant = "quant";
-    let taps = "taps first=1 last=1 n_ky=1 n_kx=1 words=1 word_len=4 longs=1 chunks=1";
+    let taps = "taps last=1 n_ky=1 n_kx=1 words=1 word_len=4 longs=1 chunks=1";
     for memory in [&memory, &slow] {
         // Illegal opcodes, cleared memory among them.
         for opcode in [0u8, 10, 15] {
@@ -249,7 +249,7 @@ fn rectangles_want_a_reduction_of_their_kind() {
     .expect("a legal config");
     let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
     assert!(config.chunks() > config.depth_channels() / config.lanes);
-    let taps = "taps first=1 last=1 n_ky=1 n_kx=1 words=1 word_len=1 longs=1 chunks=64";
+    let taps = "taps last=1 n_ky=1 n_kx=1 words=1 word_len=1 longs=1 chunks=64";
     let depth = "depth n_ky=1 n_kx=1 phases=1 taps=1 longs=1 chunks=32 stride=1 width=1";
     let rect = "rect nx=40 ny=1";
     let memory = MemorySpec::default();
@@ -306,8 +306,8 @@ fn a_limit_is_kept_to_the_cycle() {
 fn endless_work_ends_at_the_limit() {
     let config = Config::named("tiny").expect("a named config");
     let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
-    let taps = "taps first=1 last=1 n_ky=255 n_kx=255 words=4095 word_len=16 longs=4095 chunks=1";
-    let short = "taps first=1 last=1 n_ky=1 n_kx=1 words=1 word_len=1 longs=1 chunks=1";
+    let taps = "taps last=1 n_ky=255 n_kx=255 words=4095 word_len=16 longs=4095 chunks=1";
+    let short = "taps last=1 n_ky=1 n_kx=1 words=1 word_len=1 longs=1 chunks=1";
     let depth = "depth n_ky=255 n_kx=255 phases=255 taps=255 longs=255 chunks=1 stride=1 width=1";
     let rect = "rect nx=65535 ny=65535";
     for lines in [

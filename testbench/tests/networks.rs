@@ -72,7 +72,7 @@ fn random_networks_compute_what_the_reference_does() {
         let config = Config::named(name).unwrap_or_else(|e| panic!("{e}"));
         assert!(check(&config, None, 1000 * index as u64, 60) >= 90, "{name}");
     }
-    let configs = (0..40).map(|index| random_config(9, index)).filter(|c| c.operand_bits == 8);
+    let configs = (0..80).map(|index| random_config(9, index)).filter(|c| c.post && c.by_channel);
     let ran: u64 = configs.enumerate().map(|(i, c)| check(&c, None, 5000 + 10 * i as u64, 10)).sum();
     assert!(ran >= 200, "{ran} networks fitted");
 }

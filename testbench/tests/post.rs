@@ -79,7 +79,6 @@ fn program(d: &mut Draw, config: &Config) -> Option<Program> {
         let chunks = d.between(1, config.chunks());
         let word_len = channels.div_ceil(words);
         let taps = Taps {
-            first: true,
             last: true,
             n_ky: 1,
             n_kx: 1,

@@ -87,7 +87,6 @@ impl Passes {
                 ..Quant::default()
             };
             let taps = Taps {
-                first: true,
                 last: true,
                 n_ky: 1,
                 n_kx: 1,

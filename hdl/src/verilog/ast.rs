@@ -464,7 +464,7 @@ pub enum Item {
     Assign(Expr, Expr),
     /// `always_comb`
     Comb(Vec<Stmt>),
-    /// `always_ff` with asynchronous active-low reset: reset statements, clocked statements.
+    /// `always_ff` with synchronous active-low reset: reset statements, clocked statements.
     FfReset(Vec<Stmt>, Vec<Stmt>),
     /// `always_ff` without reset (memories, data pipelines).
     Ff(Vec<Stmt>),
@@ -558,7 +558,7 @@ impl Body {
     pub fn comb(&mut self, body: impl IntoIterator<Item = Stmt>) -> &mut Self {
         self.push(Item::Comb(body.into_iter().collect()))
     }
-    /// `always_ff` on `clk_i` with asynchronous reset `rst_ni`.
+    /// `always_ff` on `clk_i` with synchronous reset `rst_ni`.
     pub fn ff(
         &mut self,
         reset: impl IntoIterator<Item = Stmt>,

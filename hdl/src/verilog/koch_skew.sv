@@ -40,7 +40,7 @@ module koch_skew #(
         assign in = pipe_q[(s-1)*Width +: Width];
       end
 
-      always_ff @(posedge clk_i or negedge rst_ni) begin
+      always_ff @(posedge clk_i) begin
         if (!rst_ni) begin
           pipe_q[s*Width +: Width] <= {Width{1'b0}};
         end else begin

@@ -387,7 +387,7 @@ impl Writer {
                 self.line("end");
             }
             Item::FfReset(reset, body) => {
-                self.line("always_ff @(posedge clk_i or negedge rst_ni) begin");
+                self.line("always_ff @(posedge clk_i) begin");
                 self.block(|w| {
                     w.line("if (!rst_ni) begin");
                     w.block(|w| w.stmts(reset));
