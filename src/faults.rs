@@ -74,7 +74,9 @@ impl Summary {
             self.cycles,
             self.seed
         );
-        say!("| fault | what | runs | predicted by the model | how they ended |\n| --- | --- | --- | --- | --- |");
+        say!(
+            "| fault | what | runs | predicted by the model | how they ended |\n| --- | --- | --- | --- | --- |"
+        );
         for (_, name, what) in Kind::ALL {
             let Some(row) = self.kinds.get(name) else { continue };
             let ends: Vec<String> = row.statuses.iter().map(|(s, n)| format!("{s} {n}")).collect();
@@ -94,8 +96,7 @@ pub fn run(args: &Args) -> Outcome {
     );
     let groups: Vec<&[u64]> = indices.chunk_by(|a, b| a / args.per_config == b / args.per_config).collect();
     let next = AtomicU64::new(0);
-    let summary =
-        Mutex::new(Summary { seed: args.seed, configs: groups.len() as u64, ..Summary::default() });
+    let summary = Mutex::new(Summary { seed: args.seed, configs: groups.len() as u64, ..Summary::default() });
     let failures = Mutex::new(Vec::new());
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -118,7 +119,9 @@ pub fn run(args: &Args) -> Outcome {
     }
     match failures.first() {
         None => Ok(()),
-        Some(first) => Err(Failure::Mismatch(format!("{} of the faults; the first: {first}", failures.len()))),
+        Some(first) => {
+            Err(Failure::Mismatch(format!("{} of the faults; the first: {first}", failures.len())))
+        }
     }
 }
 

@@ -200,7 +200,8 @@ impl<'a> Memory<'a> {
                 last = at + Time::from(burst.beats) - 1;
             } else {
                 for beat in 0..burst.beats {
-                    last = if burst.data.is_some() { at } else { self.spec.next_free(Channel::WriteData, at) };
+                    last =
+                        if burst.data.is_some() { at } else { self.spec.next_free(Channel::WriteData, at) };
                     faulty |= self.spec.faulty(burst.address + u64::from(beat * bus), bus);
                     at = last + self.interval;
                 }

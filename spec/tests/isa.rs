@@ -161,7 +161,8 @@ fn every_check_refuses_something() {
     for (line, check) in refused.iter().zip(CHECKS) {
         assert!(line.starts_with(check.form));
         let config = if line.contains("a_scale") { &narrow } else { &config };
-        let status: Option<Status> = line.parse::<Instruction>().unwrap().fault(config, if line == rect { &none } else { &set_up });
+        let status: Option<Status> =
+            line.parse::<Instruction>().unwrap().fault(config, if line == rect { &none } else { &set_up });
         assert_eq!(status, Some(check.status), "{line}");
     }
 }

@@ -14,7 +14,8 @@ fn a_flush_outlasts_every_pipeline() {
                 shapes += 1;
                 // From the last operand to the last output, and a few registers at either end.
                 for depth in [false, true] {
-                    let longest = timing::issue_to_drain(&config, depth) + timing::drain_to_write(&config) + 8;
+                    let longest =
+                        timing::issue_to_drain(&config, depth) + timing::drain_to_write(&config) + 8;
                     assert!(longest < timing::FLUSH, "{longest} cycles, {rows} x {cols}, {lanes} lanes");
                 }
             }

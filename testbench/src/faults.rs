@@ -136,7 +136,12 @@ fn inject(
     let (config, cycles) = (&case.config, good.counters.cycles);
     let (mut program, mut memory) = (case.program.clone(), case.memory.clone());
     let within = |d: &mut Draw| u64::from(d.between(1, cycles as u32 - 1));
-    let seen = |run: &Run, predicted| Seen { kind, status: Some(run.status), predicted, cycles: run.counters.cycles };
+    let seen = |run: &Run, predicted| Seen {
+        kind,
+        status: Some(run.status),
+        predicted,
+        cycles: run.counters.cycles,
+    };
     let limit = crate::limit(cycles);
     match kind {
         Kind::Bus => {
@@ -148,7 +153,8 @@ fn inject(
         Kind::Program => {
             damage(d, &mut program);
             program.limit = 2 * cycles as u32 + 1000;
-            let run = session.run(&program, &memory, limit).map_err(|e| Wrong::from(e).with(said(&program)))?;
+            let run =
+                session.run(&program, &memory, limit).map_err(|e| Wrong::from(e).with(said(&program)))?;
             // What a program becomes that writes over itself depends on when fetch reads it.
             let predicted = !session.wrote_code;
             if predicted {

@@ -365,7 +365,8 @@ impl<'a> Memory<'a> {
         let read = (now.arvalid, now.araddr, now.arlen) == (1, was.araddr, was.arlen);
         let write = (now.awvalid, now.awaddr, now.awlen) == (1, was.awaddr, was.awlen);
         let data = (now.wvalid, now.wlast) == (1, was.wlast)
-            && (was.wvalid == 0 || (wdata, strobe) == (&self.waiting_data.0[..wdata.len()], self.waiting_data.1));
+            && (was.wvalid == 0
+                || (wdata, strobe) == (&self.waiting_data.0[..wdata.len()], self.waiting_data.1));
         for (channel, waited, same) in
             [("AR", was.arvalid, read), ("AW", was.awvalid, write), ("W", was.wvalid, data)]
         {

@@ -4,9 +4,9 @@
 use spec::isa::{Depth, Instruction, Load, Post, Quant, Rect, Store, Taps, activation};
 use spec::layer::Layer;
 use spec::{Config, MemorySpec, Program, Status};
+use testbench::Rtl;
 use testbench::cases::{Case, random_config};
 use testbench::faults::{self, Kind};
-use testbench::Rtl;
 
 const LIMIT: u64 = 2_000_000;
 
@@ -286,7 +286,8 @@ fn a_limit_is_kept_to_the_cycle() {
     let slow = MemorySpec { stall_percent: 40, stall_seed: 5, latency: 7, ..MemorySpec::default() };
     for memory in [MemorySpec::default(), slow] {
         case.program.limit = 0;
-        let cycles = cyclemodel::run(&config, &case.program, &memory).expect("a legal memory").counters.cycles;
+        let cycles =
+            cyclemodel::run(&config, &case.program, &memory).expect("a legal memory").counters.cycles;
         let last = cycles as u32 - 1;
         for limit in (1..last).step_by(last as usize / 20).chain([last]) {
             case.program.limit = limit;
@@ -333,7 +334,15 @@ fn loads_and_stores_stay_in_their_buffer() {
     for (buffer, size) in [config.ibuf, config.obuf, config.rbuf].into_iter().enumerate() {
         assert!(size.is_power_of_two(), "an offset of the last bytes is one of the buffer's last bytes");
         let dst = activation(buffer as u32 + 1, 0) - 8;
-        let load = Load { src: from, run_bytes: 16, runs: 1, dst, row_bytes: 16, push_next: true, ..Load::default() };
+        let load = Load {
+            src: from,
+            run_bytes: 16,
+            runs: 1,
+            dst,
+            row_bytes: 16,
+            push_next: true,
+            ..Load::default()
+        };
         // Rows, and segments, whose starts are beyond the last offset.
         let rows = Load { row_bytes: 8, dst_pitch: 8, ..load };
         let store = Store { src: dst, seg_bytes: 16, dst: to, run_bytes: 16, runs: 1, ..Store::default() };
