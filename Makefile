@@ -1,6 +1,6 @@
 # Everything here is a thin call: scripts/ and the `koch` command do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check area bench bless book fuzz fuzz-import networks sizes
+.PHONY: help setup demo test check area bench bless book faults fuzz fuzz-import networks sizes
 
 KOCH := cargo run --release --quiet --bin koch --
 NETWORKS := alexnet densenet121 googlenet mobilenetv1 mobilenetv2 resnet50 shufflenet squeezenet vgg16
@@ -44,6 +44,11 @@ bless: setup ## Write the test snapshots anew
 
 fuzz: setup ## Random layers and configs on every machine: N=2000 SEED=1
 	$(KOCH) fuzz --count $(N) --seed $(SEED)
+
+faults: setup ## Faults injected into runs of the Verilated RTL, docs/verification.md's table: N=10000 SEED=1
+	mkdir -p out
+	$(KOCH) faults --count $(N) --seed $(SEED) --per-config 1000 > out/faults.md
+	scripts/page.py faults < out/faults.md
 
 fuzz-import: setup ## Damaged ONNX files, with cargo-fuzz and a nightly compiler: SECONDS=600
 	scripts/fuzz_import.sh $(SECONDS)

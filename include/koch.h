@@ -26,6 +26,7 @@
 #define KOCH_REG_PROGRAM 0x18
 #define KOCH_REG_INSTRUCTIONS 0x1c
 #define KOCH_REG_LAYER 0x20
+#define KOCH_REG_LIMIT 0x24
 
 /* Indices of counters. */
 #define KOCH_COUNTER_CYCLES 0
@@ -53,6 +54,7 @@
 #define KOCH_STATUS_WRITE_ERROR 6
 #define KOCH_STATUS_DEADLOCK 7
 #define KOCH_STATUS_TOKEN_OVERFLOW 8
+#define KOCH_STATUS_TIMEOUT 9
 
 /* Opcodes, and where they are. */
 #define KOCH_OP_LOAD 1

@@ -25,6 +25,7 @@
 `define KOCH_REG_PROGRAM 32'h18
 `define KOCH_REG_INSTRUCTIONS 32'h1c
 `define KOCH_REG_LAYER 32'h20
+`define KOCH_REG_LIMIT 32'h24
 
 // Indices of counters.
 `define KOCH_COUNTER_CYCLES 0
@@ -52,6 +53,7 @@
 `define KOCH_STATUS_WRITE_ERROR 6
 `define KOCH_STATUS_DEADLOCK 7
 `define KOCH_STATUS_TOKEN_OVERFLOW 8
+`define KOCH_STATUS_TIMEOUT 9
 
 // Opcodes, and where they are.
 `define KOCH_OP_LOAD 1

@@ -271,7 +271,7 @@ impl MemoryArgs {
             outstanding: self.memory_outstanding,
             stall_seed: self.stall_seed,
             stall_percent: self.stall_percent,
-            fault: None,
+            ..MemorySpec::default()
         };
         memory.check(config.bus_bytes())?;
         Ok(memory)

@@ -120,7 +120,7 @@ fn point(
         Some(Source::Network(network)) => {
             let job = NetworkJob::of(network, config.clone(), memory.clone(), true, None)?;
             let (values, model) = (job.random_values(seed)?, job.model()?.0);
-            let limit = 4 * model.counters.cycles + 100_000;
+            let limit = testbench::limit(model.counters.cycles);
             let run = rtl
                 .run(&job.program(&values)?, memory, limit)
                 .map_err(|e| Failure::Mismatch(format!("{} at point {}: {e}", row.network, row.point)))?;

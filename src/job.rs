@@ -102,7 +102,7 @@ impl Job {
         let (model, model_seconds) = self.model()?;
         let start = Instant::now();
         // A run that takes four times as long as predicted is a mismatch, and one that never ends is cut off.
-        let limit = 4 * model.counters.cycles + 100_000;
+        let limit = testbench::limit(model.counters.cycles);
         let run =
             rtl.run(&self.program, &self.memory, limit).map_err(|e| Failure::Mismatch(e.to_string()))?;
         let seconds = Seconds { build, run: start.elapsed().as_secs_f64(), model: model_seconds };

@@ -14,6 +14,7 @@ mod compile;
 mod config;
 mod demo;
 mod disasm;
+mod faults;
 mod figures;
 mod fuzz;
 mod generate;
@@ -78,6 +79,8 @@ enum Verb {
     Area(area::Args),
     /// Random configs, layers and memories on every machine.
     Fuzz(fuzz::Args),
+    /// Inject faults into runs of the Verilated RTL: every one ends with a status, and the next run is right.
+    Faults(faults::Args),
     /// A tour: generate the default config and run two real layers on it.
     Demo(demo::Args),
     /// Measure efficiency and speed on the layers that the goals name.
@@ -119,6 +122,7 @@ fn main() -> ExitCode {
         Verb::Config(args) => config::run(&args),
         Verb::Area(args) => area::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
+        Verb::Faults(args) => faults::run(&args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Bench(args) => bench::run(&args),
     };

@@ -143,7 +143,7 @@ impl NetworkJob {
             let start = Instant::now();
             // A run that takes four times as long as predicted is a mismatch, and one that never ends is cut off.
             let run = rtl
-                .run(&program, &self.memory, 4 * cycles + 100_000)
+                .run(&program, &self.memory, testbench::limit(cycles))
                 .map_err(|e| Failure::Mismatch(format!("image {index}: {e}")))?;
             seconds.run += start.elapsed().as_secs_f64();
             before.fetch_add(run.counters.cycles, Ordering::Relaxed);

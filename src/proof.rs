@@ -256,6 +256,6 @@ fn watched(
     memory: &MemorySpec,
     model: &Run,
 ) -> Result<(Run, testbench::Touches), Failure> {
-    let limit = 4 * model.counters.cycles + 100_000;
+    let limit = testbench::limit(model.counters.cycles);
     rtl.run_watched(program, memory, limit).map_err(|e| Failure::Mismatch(e.to_string()))
 }

@@ -109,6 +109,7 @@ pub fn assemble(plan: &Plan, data: Option<&LayerData>) -> Result<Program, Compil
         code: layout::encode(&instructions)?,
         data: data.map(|d| layout::segments(shape, config, &addresses, d)).unwrap_or_default(),
         output: (schedule::field(addresses.output), schedule::field(addresses.output_bytes)),
+        limit: 0,
     })
 }
 

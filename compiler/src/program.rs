@@ -238,7 +238,7 @@ impl Compiled {
             }
         }
         data.retain(|segment| !segment.bytes.is_empty());
-        Ok(Program { base: field(self.base), code, data, output: (0, field(self.tensors_end)) })
+        Ok(Program { base: field(self.base), code, data, output: (0, field(self.tensors_end)), limit: 0 })
     }
 
     /// The code of a single step by another plan, which is all that timing needs. Nothing may be on chip.
@@ -246,7 +246,13 @@ impl Compiled {
         let mut schedule = Schedule::default();
         self.add(&mut schedule, index, plan, true)?;
         let code = self.code(schedule)?;
-        Ok(Program { base: field(self.base), code, data: Vec::new(), output: (0, field(self.tensors_end)) })
+        Ok(Program {
+            base: field(self.base),
+            code,
+            data: Vec::new(),
+            output: (0, field(self.tensors_end)),
+            limit: 0,
+        })
     }
 
     fn code(&self, schedule: Schedule) -> Result<Vec<u8>, CompileError> {

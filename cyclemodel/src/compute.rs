@@ -183,7 +183,8 @@ impl Compute {
     fn list(&mut self, rect: &Rect, shared: &mut Shared) {
         let row = u64::from(rect.nx);
         let mut left = row * u64::from(rect.ny);
-        while left > 0 {
+        // What is listed after the limit does not matter.
+        while left > 0 && self.lister <= shared.limit {
             let reach = if self.depth { (left - 1) % row + 1 } else { left };
             let n = reach.min(u64::from(self.rows - self.filled));
             left -= n;

@@ -26,6 +26,9 @@ pub(crate) struct Fetch<'a> {
     /// When each instruction was dispatched.
     dispatched: Vec<Time>,
     ended: Option<Time>,
+    setup: isa::Setup,
+    /// An error of the program was seen.
+    failed: bool,
 }
 
 impl<'a> Fetch<'a> {
@@ -47,6 +50,8 @@ impl<'a> Fetch<'a> {
             arrived: Vec::new(),
             dispatched: Vec::new(),
             ended: None,
+            setup: isa::Setup::default(),
+            failed: false,
         }
     }
 
@@ -90,7 +95,7 @@ impl<'a> Fetch<'a> {
         compute: &Queue<C>,
         store: &Queue<S>,
     ) -> Time {
-        if self.ended.is_some() {
+        if self.ended.is_some() || self.failed {
             return NEVER;
         }
         let after = self.dispatched.last().map_or(0, |t| t + 1);
@@ -114,20 +119,22 @@ impl<'a> Fetch<'a> {
 
     /// Dispatches the next instruction in cycle `t`.
     pub fn dispatch(&mut self, t: Time, config: &Config, fault: &mut Fault) -> Option<Instruction> {
-        match self.next() {
-            None => fault.raise(t, Status::Truncated),
-            Some((_, Err(_))) => fault.raise(t, Status::IllegalInstruction),
-            Some((_, &Ok(i))) => {
-                self.dispatched.push(t);
-                if let Some(status) = i.fault(config) {
-                    fault.raise(t, status);
-                } else if let Instruction::End(_) = i {
-                    self.ended = Some(t + 1);
-                }
-                return Some(i);
-            }
+        let (instruction, status) = match self.next() {
+            None => (None, Some(Status::Truncated)),
+            Some((_, Err(_))) => (None, Some(Status::IllegalInstruction)),
+            Some((_, &Ok(i))) => (Some(i), i.fault(config, &self.setup)),
+        };
+        if let Some(i) = &instruction {
+            self.dispatched.push(t);
+            self.setup.see(i);
         }
-        None
+        if let Some(status) = status {
+            self.failed = true;
+            fault.raise(t, status);
+        } else if let Some(Instruction::End(_)) = instruction {
+            self.ended = Some(t + 1);
+        }
+        instruction
     }
 
     /// The instructions of each batch that has arrived, when it was requested, and from when all of it can be

@@ -104,16 +104,30 @@ impl<I: Copy> Queue<I> {
 struct Fault(Option<(Time, Status)>);
 
 impl Fault {
+    /// An error in cycle `t`. Of several in one cycle the first of this order counts.
     fn raise(&mut self, t: Time, status: Status) {
-        if self.0.is_none_or(|(first, _)| t < first) {
+        let rank = |status| match status {
+            Status::ReadError => 0,
+            Status::WriteError => 1,
+            Status::TokenOverflow => 2,
+            _ => 3,
+        };
+        if self.0.is_none_or(|(first, other)| (t, rank(status)) < (first, rank(other))) {
             self.0 = Some((t, status));
         }
+    }
+
+    /// The first one up to cycle `t`.
+    fn by(&self, t: Time) -> Option<(Time, Status)> {
+        self.0.filter(|(first, _)| *first <= t)
     }
 }
 
 /// What the components share.
 struct Shared<'a> {
     config: &'a Config,
+    /// The cycle in which the run is stopped, if it is not over before.
+    limit: Time,
     counters: Counters,
     fault: Fault,
     load_to_compute: Tokens,
@@ -164,6 +178,7 @@ fn simulate(
     memory.check(config.bus_bytes())?;
     let mut shared = Shared {
         config,
+        limit: if program.limit == 0 { NEVER } else { program.limit.into() },
         counters: Counters::default(),
         fault: Fault::default(),
         load_to_compute: Tokens::default(),
@@ -224,13 +239,9 @@ fn simulate(
         }
         let (t, event) = next;
         last = event;
-        if let Some((first, status)) = shared.fault.0
-            && first <= t
-        {
-            break Some((first, status));
-        }
-        if t == NEVER {
-            break None;
+        // What else happens in the cycle of an error may be an error that counts more.
+        if t == NEVER || t > shared.limit || shared.fault.0.is_some_and(|(first, _)| first < t) {
+            break t;
         }
         match event {
             Event::AcceptRead => bus.accept_read(t),
@@ -249,7 +260,7 @@ fn simulate(
             Event::PopLoad => requester.pop(t, &mut shared, &mut writer),
             Event::Compute => compute.execute(t, &mut shared),
             Event::PopStore => store.pop(t, &mut shared),
-            Event::Gather => store.gather(t, &mut shared),
+            Event::Gather => store.gather(t, memory, &mut shared),
         }
     };
     seen(Engines {
@@ -260,8 +271,12 @@ fn simulate(
         store: &store,
         bus: &bus,
     });
-    if let Some((first, status)) = stop {
+    if let Some((first, status)) = shared.fault.by(shared.limit) {
         return Ok(stopped(shared, first + 1, status));
+    }
+    if stop != NEVER {
+        let limit = shared.limit;
+        return Ok(stopped(shared, limit + 1, Status::Timeout));
     }
 
     // Nothing can happen any more: the accelerator is quiet from the cycle in which the last change is visible.
@@ -274,6 +289,10 @@ fn simulate(
         bus.quiet_from(),
     ];
     let last = quiet.into_iter().fold(0, Time::max);
+    if last >= shared.limit {
+        let limit = shared.limit;
+        return Ok(stopped(shared, limit + 1, Status::Timeout));
+    }
     let done =
         fetch.ended() && requester.queue.is_empty() && compute.queue.is_empty() && store.queue.is_empty();
     if !done {

@@ -177,14 +177,10 @@ impl<'a> Writer<'a> {
                     self.complete(shared);
                 }
                 Phase::PadLeft | Phase::PadRight => {
-                    let (mut cycles, mut left) = (0, self.left);
-                    while left > 0 {
-                        let n = self.room().min(left);
-                        self.address = self.address.wrapping_add(n) & 0xff_ffff;
-                        left -= n;
-                        cycles += 1;
-                    }
-                    self.at += cycles;
+                    // A piece up to the end of the first word, then words.
+                    let more = self.left.saturating_sub(self.room());
+                    self.at += 1 + Time::from(more.div_ceil(self.stride));
+                    self.address = self.address.wrapping_add(self.left) & 0xff_ffff;
                     self.next_phase(shared);
                 }
             }

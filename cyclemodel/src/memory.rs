@@ -26,6 +26,8 @@ pub(crate) struct Burst {
 pub(crate) struct WriteBurst {
     pub address: u64,
     pub beats: u32,
+    /// When its last beat passes W, if the memory takes data as they come.
+    pub data: Option<Time>,
     /// Its response is a token for the load engine.
     pub tells: bool,
 }
@@ -130,7 +132,7 @@ impl<'a> Memory<'a> {
     pub fn accept_write(&mut self, t: Time, store: &mut Store) {
         if let Some(burst) = store.accept_address(t) {
             self.writes_accepted += 1;
-            self.writes.push_back((t + 1, burst));
+            self.writes.push_back((burst.data.map_or(t, |data| data.max(t)) + 1, burst));
         }
     }
 
@@ -198,12 +200,15 @@ impl<'a> Memory<'a> {
                 last = at + Time::from(burst.beats) - 1;
             } else {
                 for beat in 0..burst.beats {
-                    last = self.spec.next_free(Channel::WriteData, at);
+                    last =
+                        if burst.data.is_some() { at } else { self.spec.next_free(Channel::WriteData, at) };
                     faulty |= self.spec.faulty(burst.address + u64::from(beat * bus), bus);
                     at = last + self.interval;
                 }
             }
-            store.sent(last);
+            if burst.data.is_none() {
+                store.sent(last);
+            }
             let after = self.write_done.last().map_or(0, |t| t + 1);
             let response = (last + Time::from(self.spec.latency)).max(after);
             let response = self.spec.next_free(Channel::WriteResponse, response);

@@ -3,7 +3,7 @@
 use crate::load::Runs;
 use crate::memory::WriteBurst;
 use crate::{NEVER, Queue, Shared, Time};
-use spec::{Config, Status, config, isa, timing};
+use spec::{Config, MemorySpec, Status, config, isa, memory::Channel, timing};
 use std::collections::VecDeque;
 
 /// Burst slots.
@@ -29,6 +29,8 @@ pub(crate) struct Store<'a> {
     pending: VecDeque<(Time, WriteBurst)>,
     /// From when the address channel is free.
     address_free: Time,
+    /// From when the data channel is free, if the memory takes data as they come.
+    data_free: Time,
 }
 
 impl<'a> Store<'a> {
@@ -47,6 +49,7 @@ impl<'a> Store<'a> {
             sent: Vec::new(),
             pending: VecDeque::new(),
             address_free: 0,
+            data_free: 0,
         }
     }
 
@@ -83,7 +86,7 @@ impl<'a> Store<'a> {
     }
 
     /// Gathers one burst, the first piece in cycle `t`.
-    pub fn gather(&mut self, t: Time, shared: &mut Shared) {
+    pub fn gather(&mut self, t: Time, memory: &MemorySpec, shared: &mut Shared) {
         let bus = self.config.bus_bytes();
         let stride = self.config.abuf_stride();
         let start = self.runs.lane(bus);
@@ -112,10 +115,18 @@ impl<'a> Store<'a> {
         }
         let last = t + pieces - 1;
         self.gathered += 1;
-        self.pending.push_back((
-            last + Time::from(timing::GATHER_LATENCY),
-            WriteBurst { address, beats, tells: self.runs.runs == 0 && self.store.push_next },
-        ));
+        let ready = last + Time::from(timing::GATHER_LATENCY);
+        let mut data = None;
+        if memory.early_data {
+            let mut at = self.data_free.max(ready);
+            for _ in 0..beats {
+                at = memory.next_free(Channel::WriteData, at) + 1;
+            }
+            self.data_free = at;
+            data = Some(at - 1);
+        }
+        let tells = self.runs.runs == 0 && self.store.push_next;
+        self.pending.push_back((ready, WriteBurst { address, beats, data, tells }));
         if self.runs.runs == 0 {
             self.bursts.push(self.gathered);
             self.ready = last + 1;
@@ -137,7 +148,12 @@ impl<'a> Store<'a> {
 
     pub fn accept_address(&mut self, t: Time) -> Option<WriteBurst> {
         self.address_free = t + 1;
-        self.pending.pop_front().map(|(_, burst)| burst)
+        let (_, burst) = self.pending.pop_front()?;
+        // With its data sent before, the address frees the slot.
+        if let Some(data) = burst.data {
+            self.sent.push(t.max(data));
+        }
+        Some(burst)
     }
 
     /// The last beat of the oldest burst passed in cycle `t`.

@@ -24,7 +24,7 @@ pub fn module(config: &Config) -> Module {
         "Latency: two cycles, the row's and the column's number from an operand to its sum."
     });
     m.param("Rows", config.rows).param("Cols", config.cols).param("Lanes", config.lanes);
-    m.note("A clear clears all sums, behind what is on its way.");
+    m.note("A clear clears all sums, behind what is on its way; it lasts until the first operand, whatever changes before.");
     m.clocked();
     m.input("clear_i", 1).input("valid_i", 1).input("last_i", 1);
     if depth {

@@ -1,11 +1,12 @@
 //! `koch_control`.
 
 use crate::prelude::*;
-use spec::Status;
+use spec::{Status, timing::FLUSH};
 
 leaf! {
-    /// Starts and ends a run: busy from the cycle after start until everything is quiet, or until the bus and
-    /// the array are idle after an error. The first error gives the status.
+    /// Starts and ends a run: busy from the cycle after start until everything is quiet. The first error gives the
+    /// status; after it, busy until the bus is idle, and for as long as all engines are held in their first state until
+    /// nothing of the run is in any pipeline.
     Control = "koch_control" (clock), latency "Busy rises one cycle after start, falls one cycle after quiet.", for config;
     in {
         start: Bit,
@@ -13,17 +14,23 @@ leaf! {
         read_fail: Bit,
         write_fail: Bit,
         token_overflow: Bit,
+        /// Cycles of the run, and after how many of them it ends if it is not over; 0: none.
+        cycles: Bits<32>,
+        limit: Bits<32>,
         /// Nothing can happen any more.
         quiet: Bit,
         /// The program has ended and every queue is empty.
         finished: Bit,
-        /// No burst is outstanding, and no tile is on its way.
+        /// No burst is outstanding.
         drained: Bit,
         /// Clear the done bit.
         acknowledge: Bit,
     }
     out {
+        /// A run starts.
         clear: Bit,
+        /// So it does, or it was stopped: for the engines, but not for the bus.
+        flush: Bit,
         busy: Bit,
         done: Bit,
         halt: Bit,
@@ -34,6 +41,8 @@ leaf! {
         halted: Bit,
         finish: Bit,
         code: Bits<4>,
+        /// Cycles since the error, at most FLUSH - 1.
+        held: Bits<8>,
     }
     wire {
         launch: Bit,
@@ -44,13 +53,15 @@ leaf! {
         write_error: Bits<4> = Status::WriteError as u64,
         overflow: Bits<4> = Status::TokenOverflow as u64,
         deadlock: Bits<4> = Status::Deadlock as u64,
+        timeout: Bits<4> = Status::Timeout as u64,
+        last: Bits<8> = u64::from(FLUSH - 1),
     }
 }
 
 impl Logic for Control {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, running, halted, finish, code);
+        dff_setup!(self, clock, running, halted, finish, code, held);
         self.launch.next = self.start.val() & !self.running.q.val();
         self.error.next = self.fetch_status.val();
         if self.read_fail.val() {
@@ -59,13 +70,20 @@ impl Logic for Control {
             self.error.next = self.write_error.val();
         } else if self.token_overflow.val() {
             self.error.next = self.overflow.val();
+        } else if (self.fetch_status.val() == 0)
+            & self.limit.val().any()
+            & (self.cycles.val() == self.limit.val())
+        {
+            self.error.next = self.timeout.val();
         }
         if self.acknowledge.val() {
             self.finish.d.next = false;
         }
         if self.running.q.val() {
             if self.halted.q.val() {
-                if self.drained.val() {
+                if self.held.q.val() != self.last.val() {
+                    self.held.d.next = self.held.q.val() + 1;
+                } else if self.drained.val() {
                     self.running.d.next = false;
                     self.finish.d.next = true;
                 }
@@ -85,8 +103,10 @@ impl Logic for Control {
             self.halted.d.next = false;
             self.finish.d.next = false;
             self.code.d.next = 0.into();
+            self.held.d.next = 0.into();
         }
         self.clear.next = self.launch.val();
+        self.flush.next = self.launch.val() | self.halted.q.val();
         self.busy.next = self.running.q.val();
         self.done.next = self.finish.q.val();
         self.halt.next = self.halted.q.val();

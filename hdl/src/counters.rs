@@ -21,6 +21,7 @@ pub fn module() -> Module {
     }
     m.input("index_i", 4).output("count_o", "Bits");
     m.input("quant_i", 1).input("quant_layer_i", 16).output("layer_o", 16);
+    m.output("cycles_o", 32);
     m.comment("A testbench may look at these at any time.");
     for (name, _) in Counters::ALL {
         m.net(format!("{name}_q"), "Bits", [], [PUBLIC]);
@@ -42,6 +43,7 @@ pub fn module() -> Module {
     let layer = when("quant_i", [set_nb("layer_q", "quant_layer_i")]);
     m.ff(zero(), [if_else("clear_i", zero(), count.chain([layer]).collect::<Vec<_>>())]);
     m.assign("layer_o", "layer_q");
+    m.assign("cycles_o", id("cycles_q").range(31, 0));
     let shown = Counters::ALL.iter().enumerate();
     m.comb([case(
         "index_i",

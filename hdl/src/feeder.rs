@@ -55,6 +55,8 @@ leaf! {
         op_last: Bit,
         /// With an operand: it is the last of its tile.
         op_end: Bit,
+        /// No tile was taken since the clear: what is in the array is of no use.
+        fresh: Bit,
         weight_address: Bits<20>,
         /// No operand this cycle, because the sums of the tile before are not drained.
         stalled: Bit,
@@ -63,6 +65,7 @@ leaf! {
     }
     reg {
         running: Bit,
+        unused: Bit,
         phase: Bits<9>,
         my_slot: Bits<2>,
         last: Bit,
@@ -148,6 +151,7 @@ impl Logic for Feeder {
             self,
             clock,
             running,
+            unused,
             phase,
             my_slot,
             last,
@@ -290,6 +294,7 @@ impl Logic for Feeder {
         self.tile_short.next = bit_cast::<9, 8>(self.tile_word_len.val()) - 1;
         if self.start.val() {
             self.running.d.next = true;
+            self.unused.d.next = false;
             self.phase.d.next = 0.into();
             self.my_slot.d.next = self.tile_slot.val();
             self.last.d.next = self.tile_last.val();
@@ -355,6 +360,7 @@ impl Logic for Feeder {
         }
         if self.clear.val() {
             self.running.d.next = false;
+            self.unused.d.next = true;
             self.gap.d.next = 0.into();
             self.in_flight.d.next = 0.into();
         }
@@ -380,6 +386,7 @@ impl Logic for Feeder {
         self.read_address.next = self.placed.q.val();
         self.operand.next = self.feed.val();
         self.op_last.next = self.tile_end.val() & self.last.q.val();
+        self.fresh.next = self.unused.q.val();
         self.op_end.next = self.tile_end.val();
         self.weight_address.next = self.weight.q.val();
         self.stalled.next = self.stall.val();

@@ -20,6 +20,8 @@ leaf! {
         /// A beat of the program passes.
         beat: Bit,
         opcode: Bits<4>,
+        /// Of a `quant` at the head of the buffer.
+        quant_depth: Bit,
         /// What is wrong with the instruction at the head of the buffer.
         fault: Bits<4>,
         load_full: Bit,
@@ -49,6 +51,11 @@ leaf! {
         dispatched: Bits<32>,
         index: Bits<8>,
         end: Bit,
+        /// What was dispatched: a `quant`, whether the last one says by channel, a reduction, whether the last one is.
+        quant: Bit,
+        depth: Bit,
+        reduction: Bit,
+        by_channel: Bit,
     }
     wire {
         left: Bits<32>,
@@ -60,6 +67,7 @@ leaf! {
         is_compute: Bit,
         is_store: Bit,
         is_end: Bit,
+        unready: Bit,
         full: Bit,
         go: Bit,
     }
@@ -79,6 +87,7 @@ leaf! {
         op_table: Bits<4> = u64::from(form("table").opcode),
         op_store: Bits<4> = u64::from(form("store").opcode),
         op_end: Bits<4> = u64::from(form("end").opcode),
+        bad_field: Bits<4> = Status::BadField as u64,
         illegal: Bits<4> = Status::IllegalInstruction as u64,
         misaligned: Bits<4> = Status::Misaligned as u64,
         missing_end: Bits<4> = Status::Truncated as u64,
@@ -88,7 +97,9 @@ leaf! {
 impl Logic for Fetch {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, requested, arrived, dispatched, index, end);
+        dff_setup!(
+            self, clock, requested, arrived, dispatched, index, end, quant, depth, reduction, by_channel
+        );
 
         self.active.next = self.busy.val() & !self.halt.val() & !self.end.q.val();
 
@@ -139,7 +150,24 @@ impl Logic for Fetch {
             if self.is_end.val() {
                 self.end.d.next = true;
             }
+            if self.opcode.val() == self.op_quant.val() {
+                self.quant.d.next = true;
+                self.depth.d.next = self.quant_depth.val();
+            }
+            if self.opcode.val() == self.op_taps.val() {
+                self.reduction.d.next = true;
+                self.by_channel.d.next = false;
+            }
+            if self.opcode.val() == self.op_depth.val() {
+                self.reduction.d.next = true;
+                self.by_channel.d.next = true;
+            }
         }
+        // A rectangle wants a format, and a reduction of the kind that it says.
+        self.unready.next = (self.opcode.val() == self.op_rect.val())
+            & (!self.quant.q.val()
+                | !self.reduction.q.val()
+                | (self.depth.q.val() != self.by_channel.q.val()));
 
         self.status.next = 0.into();
         if self.active.val() {
@@ -149,6 +177,9 @@ impl Logic for Fetch {
                 self.status.next = self.missing_end.val();
             } else if self.go.val() {
                 self.status.next = self.fault.val();
+                if self.unready.val() {
+                    self.status.next = self.bad_field.val();
+                }
                 if !(self.is_load.val() | self.is_compute.val() | self.is_store.val() | self.is_end.val()) {
                     self.status.next = self.illegal.val();
                 }
@@ -161,6 +192,8 @@ impl Logic for Fetch {
             self.dispatched.d.next = 0.into();
             self.index.d.next = 0.into();
             self.end.d.next = false;
+            self.quant.d.next = false;
+            self.reduction.d.next = false;
         }
         self.write_index.next = self.index.q.val();
         self.read_index.next = bit_cast::<4, 32>(self.dispatched.q.val());

@@ -175,6 +175,11 @@ pub fn design(config: &Config) -> Design {
     w.add(ram::module());
     w.add(pe::module(config));
     let net = |name: &str| id(name);
+    let field = |list: &[(&str, u32, u32)], word: &str, name: &str| {
+        list.iter()
+            .find(|(n, ..)| *n == name)
+            .map_or_else(|| panic!("no field {name}"), |(_, l, w)| slice(word, *l, *w))
+    };
 
     // Control.
     w.body.comment("Control.");
@@ -222,7 +227,9 @@ pub fn design(config: &Config) -> Design {
             ("token_overflow", net("token_overflow")),
             ("quiet", net("quiet")),
             ("finished", net("finished")),
-            ("drained", id("reads_idle") & "sender_idle" & "feeder_array_idle" & !id("lister_tile_valid")),
+            ("cycles", net("counters_cycles")),
+            ("limit", net("regs_limit")),
+            ("drained", id("reads_idle") & "sender_idle"),
             ("acknowledge", net("regs_acknowledge")),
         ],
     );
@@ -255,7 +262,7 @@ pub fn design(config: &Config) -> Design {
         &fetch::Fetch::new(config),
         "fetch",
         [
-            ("clear", net("control_clear")),
+            ("clear", net("control_flush")),
             ("busy", net("control_busy")),
             ("halt", net("control_halt")),
             ("program", net("regs_program")),
@@ -263,6 +270,7 @@ pub fn design(config: &Config) -> Design {
             ("request_ready", net("reads_fetch_ready")),
             ("beat", net("reads_fetch_beat")),
             ("opcode", id("buffer_instruction").range(isa::OPCODE.width - 1, 0)),
+            ("quant_depth", field(&fields(Engine::Compute).0, "buffer_instruction", "depth")),
             ("fault", net("check_fault")),
             ("load_full", net("load_queue_full")),
             ("compute_full", net("compute_queue_full")),
@@ -296,7 +304,7 @@ pub fn design(config: &Config) -> Design {
             [("Width", Expr::from(width)), ("Depth", Expr::from(QUEUE_DEPTH))],
             &[("data", width)],
             [
-                ("clear", net("control_clear")),
+                ("clear", net("control_flush")),
                 ("push", id(format!("fetch_{name}_push"))),
                 ("data", id("buffer_instruction").range(width - 1, 0)),
                 (
@@ -350,7 +358,7 @@ pub fn design(config: &Config) -> Design {
     let requester = load_requester::LoadRequester::new(config);
     let mut inputs = field_inputs(&requester, Engine::Load, "load_queue_data");
     inputs.extend([
-        ("clear", net("control_clear")),
+        ("clear", net("control_flush")),
         ("halt", net("control_halt")),
         ("valid", net("load_queue_valid")),
         ("store_tokens", net("store_load_count")),
@@ -363,11 +371,6 @@ pub fn design(config: &Config) -> Design {
     let runs = runs::Runs::new(config);
     let mut inputs = field_inputs(&runs, Engine::Load, "load_queue_data");
     let load_fields = fields(Engine::Load).0;
-    let field = |list: &[(&str, u32, u32)], word: &str, name: &str| {
-        list.iter()
-            .find(|(n, ..)| *n == name)
-            .map_or_else(|| panic!("no field {name}"), |(_, l, w)| slice(word, *l, *w))
-    };
     inputs.extend([
         ("start", net("requester_pop")),
         ("address", field(&load_fields, "load_queue_data", "src")),
@@ -383,7 +386,7 @@ pub fn design(config: &Config) -> Design {
         [("Width", Expr::from(load_width)), ("Depth", Expr::from(LOAD_WINDOW))],
         &[("data", load_width)],
         [
-            ("clear", net("control_clear")),
+            ("clear", net("control_flush")),
             ("push", net("requester_pop")),
             ("data", net("load_queue_data")),
             ("pop", net("writer_pop")),
@@ -392,7 +395,7 @@ pub fn design(config: &Config) -> Design {
     let writer = load_writer::LoadWriter::new(config);
     let mut inputs = field_inputs(&writer, Engine::Load, "window_data");
     inputs.extend([
-        ("clear", net("control_clear")),
+        ("clear", net("control_flush")),
         ("valid", net("window_valid")),
         ("word", net("reads_load_word")),
     ]);
@@ -457,7 +460,7 @@ pub fn design(config: &Config) -> Design {
         w.leaf(
             &tokens::Tokens::new(config),
             name,
-            [("clear", net("control_clear")), ("push", net(push)), ("pop", net(pop)), ("pop_count", count)],
+            [("clear", net("control_flush")), ("push", net(push)), ("pop", net(pop)), ("pop_count", count)],
         );
     }
 
@@ -469,7 +472,7 @@ pub fn design(config: &Config) -> Design {
     let named = form_inputs(&lister_module, "compute_queue_data");
     inputs.extend(named.iter().map(|(port, e)| (port.as_str(), e.clone())));
     inputs.extend([
-        ("clear", net("control_clear")),
+        ("clear", net("control_flush")),
         ("halt", net("control_halt")),
         ("valid", net("compute_queue_valid")),
         ("opcode", id("compute_queue_data").range(isa::OPCODE.width - 1, 0)),
@@ -504,7 +507,7 @@ pub fn design(config: &Config) -> Design {
         .collect();
     inputs.extend(
         [
-            ("clear", net("control_clear")),
+            ("clear", net("control_flush")),
             ("ring", net("lister_conf_ring")),
             ("depth", net("lister_conf_depth")),
             ("pixel", net("table_feed_in")),
@@ -529,7 +532,7 @@ pub fn design(config: &Config) -> Design {
         [("Width", Expr::from(tile_bits)), ("Depth", Expr::from(timing::TILE_SLOTS))],
         &[("data", tile_bits)],
         [
-            ("clear", net("control_clear")),
+            ("clear", net("control_flush")),
             ("push", net("feeder_take")),
             ("data", cat(tile.map(|(_, _, e)| id(e)))),
             ("pop", net("drain_complete")),
@@ -556,7 +559,7 @@ pub fn design(config: &Config) -> Design {
         &drain::Drain::new(config),
         "drain",
         [
-            ("clear", net("control_clear")),
+            ("clear", net("control_flush")),
             ("start", mux("lister_conf_depth", net("drain_late"), net("drain_start"))),
             ("tile_last", net("tile_last")),
             ("tile_rows", net("tile_rows")),
@@ -639,7 +642,7 @@ pub fn design(config: &Config) -> Design {
         &[
             ("op_valid", 1, net("feeder_operand")),
             ("op_last", 1, net("feeder_op_last")),
-            ("op_clear", 1, net("control_clear")),
+            ("op_clear", 1, net("feeder_fresh")),
         ],
     );
     let act = operand + 1;
@@ -764,7 +767,7 @@ pub fn design(config: &Config) -> Design {
     let (_, store_width) = fields(Engine::Store);
     let mut inputs = field_inputs(&gatherer, Engine::Store, "store_queue_data");
     inputs.extend([
-        ("clear", net("control_clear")),
+        ("clear", net("control_flush")),
         ("halt", net("control_halt")),
         ("valid", net("store_queue_valid")),
         ("tokens", net("compute_store_count")),
@@ -961,7 +964,7 @@ fn post_units(w: &mut Wiring, config: &Config) {
     }
     let setup = post_setup::PostSetup::new(config);
     let fields = form_inputs(&leaf::module(&setup), "compute_queue_data");
-    let strobes = [("clear", "control_clear"), ("quant", "lister_quant"), ("post", "lister_post")];
+    let strobes = [("clear", "control_flush"), ("quant", "lister_quant"), ("post", "lister_post")];
     let inputs: Vec<(&str, Expr)> = fields.iter().map(|(n, e)| (n.as_str(), e.clone())).collect();
     w.leaf(&setup, "setup", inputs.into_iter().chain(strobes.map(|(n, e)| (n, id(e)))));
     let field = |name: &str| {

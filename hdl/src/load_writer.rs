@@ -1,6 +1,7 @@
 //! `koch_load_writer`.
 
 use crate::prelude::*;
+use spec::isa::activation;
 
 /// What is being written.
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
@@ -81,6 +82,7 @@ leaf! {
         data_piece: Bits<24>,
         piece: Bits<24>,
         next_lane: Bits<6>,
+        next_at: Bits<24>,
         next_row: Bits<24>,
         run_over: Bit,
         word_over: Bit,
@@ -97,6 +99,7 @@ leaf! {
         abuf_stride: Bits<24> = u64::from(config.abuf_stride()),
         wbuf_stride: Bits<24> = u64::from(config.wbuf_stride()),
         pbuf_stride: Bits<24> = u64::from(config.pbuf_stride()),
+        offset_mask: Bits<24> = u64::from(activation(1, 0) - 1),
     }
 }
 
@@ -132,7 +135,12 @@ impl Logic for LoadWriter {
         self.word_over.next = self.bus_left.val() == self.data_piece.val();
         self.next_lane.next =
             (self.lane.q.val() + bit_cast::<6, 24>(self.data_piece.val())) & self.bus_mask.val();
+        // Sums of activation addresses stay in their buffer.
         self.next_row.next = self.row.q.val() + bit_cast::<24, 20>(self.pitch.q.val());
+        if self.target.q.val() == 0 {
+            self.next_row.next = (self.row.q.val() & !self.offset_mask.val())
+                | ((self.row.q.val() + bit_cast::<24, 20>(self.pitch.q.val())) & self.offset_mask.val());
+        }
 
         self.piece.next = self.pad_piece.val();
         self.runs_after.next = self.runs_left.q.val();
@@ -167,7 +175,12 @@ impl Logic for LoadWriter {
             self.part_over.next = bit_cast::<24, 20>(self.left.q.val()) == self.pad_piece.val();
         }
         if self.moved.val() {
-            self.at.d.next = self.at.q.val() + self.piece.val();
+            self.next_at.next = self.at.q.val() + self.piece.val();
+            if self.target.q.val() == 0 {
+                self.next_at.next = (self.at.q.val() & !self.offset_mask.val())
+                    | ((self.at.q.val() + self.piece.val()) & self.offset_mask.val());
+            }
+            self.at.d.next = self.next_at.val();
             self.left.d.next = self.left.q.val() - bit_cast::<20, 24>(self.piece.val());
         }
 

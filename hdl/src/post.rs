@@ -318,7 +318,7 @@ mod tests {
             if i.op == 0 {
                 i.table = true;
             }
-            assert_eq!(isa::Instruction::Post(i).fault(&config()), None, "{i:?}");
+            assert_eq!(isa::Instruction::Post(i).fault(&config(), &isa::Setup::default()), None, "{i:?}");
             let post = Post::from_instruction(&i);
             lane.set(&mut setup, &i);
             let mut expected = VecDeque::new();

@@ -1,7 +1,7 @@
 //! `koch_regs`.
 
 use crate::prelude::*;
-use spec::regs::{COUNTERS_OFFSET, Counters, ID, REGISTERS};
+use spec::regs::{COUNTERS_OFFSET, Counters, ID, LIMIT_RESET, REGISTERS};
 
 /// Byte offset of a register.
 fn offset(name: &str) -> u64 {
@@ -17,8 +17,8 @@ fn hash(config: &spec::Config) -> u64 {
 }
 
 leaf! {
-    /// AXI4-Lite slave: control, status, program and the counters. A write needs address and data together; one read
-    /// and one write at a time.
+    /// AXI4-Lite slave: control, status, program, limit and the counters. A write needs address and data together; one
+    /// read and one write at a time. What describes a run is not written while busy.
     Regs = "koch_regs" (clock), latency "A response comes in the cycle after its request.", for config;
     in {
         awvalid: Bit,
@@ -49,6 +49,7 @@ leaf! {
         interrupt: Bit,
         program: Bits<32>,
         instructions: Bits<32>,
+        limit: Bits<32>,
     }
     reg {
         written: Bit,
@@ -57,6 +58,8 @@ leaf! {
         enable: Bit,
         base: Bits<32>,
         length: Bits<32>,
+        /// The complement of the limit, whose reset value is not 0.
+        unlimited: Bits<32>,
     }
     wire {
         write: Bit,
@@ -72,6 +75,8 @@ leaf! {
         at_program: Bits<8> = offset("program"),
         at_instructions: Bits<8> = offset("instructions"),
         at_layer: Bits<8> = offset("layer"),
+        at_limit: Bits<8> = offset("limit"),
+        ones: Bits<32> = u64::from(LIMIT_RESET),
         at_counters: Bits<8> = u64::from(COUNTERS_OFFSET),
         after_counters: Bits<8> = u64::from(COUNTERS_OFFSET) + 8 * Counters::ALL.len() as u64,
         id: Bits<32> = u64::from(ID),
@@ -83,7 +88,7 @@ leaf! {
 impl Logic for Regs {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, written, answered, answer, enable, base, length);
+        dff_setup!(self, clock, written, answered, answer, enable, base, length, unlimited);
 
         self.write.next = self.awvalid.val() & self.wvalid.val() & !self.written.q.val();
         self.awready.next = self.write.val();
@@ -100,10 +105,15 @@ impl Logic for Regs {
             } else if self.awaddr.val() == self.at_interrupt.val() {
                 self.enable.d.next = self.wdata.val().get_bit(0);
                 self.acknowledge.next = self.wdata.val().get_bit(1);
-            } else if self.awaddr.val() == self.at_program.val() {
-                self.base.d.next = self.wdata.val();
-            } else if self.awaddr.val() == self.at_instructions.val() {
-                self.length.d.next = self.wdata.val();
+            }
+            if !self.busy.val() {
+                if self.awaddr.val() == self.at_program.val() {
+                    self.base.d.next = self.wdata.val();
+                } else if self.awaddr.val() == self.at_instructions.val() {
+                    self.length.d.next = self.wdata.val();
+                } else if self.awaddr.val() == self.at_limit.val() {
+                    self.unlimited.d.next = self.wdata.val() ^ self.ones.val();
+                }
             }
         }
 
@@ -140,6 +150,8 @@ impl Logic for Regs {
                 self.answer.d.next = self.length.q.val();
             } else if self.araddr.val() == self.at_layer.val() {
                 self.answer.d.next = bit_cast::<32, 16>(self.layer.val());
+            } else if self.araddr.val() == self.at_limit.val() {
+                self.answer.d.next = self.unlimited.q.val() ^ self.ones.val();
             }
         }
 
@@ -149,5 +161,6 @@ impl Logic for Regs {
         self.interrupt.next = self.enable.q.val() & self.done.val();
         self.program.next = self.base.q.val();
         self.instructions.next = self.length.q.val();
+        self.limit.next = self.unlimited.q.val() ^ self.ones.val();
     }
 }

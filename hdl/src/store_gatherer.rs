@@ -1,6 +1,7 @@
 //! `koch_store_gatherer`.
 
 use crate::prelude::*;
+use spec::isa::activation;
 
 /// Where the gatherer is.
 #[derive(Copy, Clone, PartialEq, Debug, LogicState)]
@@ -84,12 +85,14 @@ leaf! {
         word_over: Bit,
         burst_over: Bit,
         seg_over: Bit,
+        next_at: Bits<24>,
         next_segment: Bits<24>,
     }
     const {
         bus_bytes: Bits<24> = u64::from(config.bus_bytes()),
         bus_mask: Bits<6> = u64::from(config.bus_bytes() - 1),
         abuf_stride: Bits<24> = u64::from(config.abuf_stride()),
+        offset_mask: Bits<24> = u64::from(activation(1, 0) - 1),
     }
 }
 
@@ -124,7 +127,11 @@ impl Logic for StoreGatherer {
         self.burst_over.next = self.piece.val() == self.now_left.val();
         self.word_over.next = self.burst_over.val() | (self.piece.val() == self.bus_left.val());
         self.seg_over.next = self.piece.val() == bit_cast::<24, 20>(self.seg_left.q.val());
-        self.next_segment.next = self.segment.q.val() + bit_cast::<24, 20>(self.pitch.q.val());
+        // Sums stay in their buffer.
+        self.next_at.next = (self.at.q.val() & !self.offset_mask.val())
+            | ((self.at.q.val() + self.piece.val()) & self.offset_mask.val());
+        self.next_segment.next = (self.segment.q.val() & !self.offset_mask.val())
+            | ((self.segment.q.val() + bit_cast::<24, 20>(self.pitch.q.val())) & self.offset_mask.val());
 
         self.can_take.next = self.valid.val() & self.enough.val() & !self.halt.val();
         self.pop.next = false;
@@ -165,7 +172,7 @@ impl Logic for StoreGatherer {
             if self.word_over.val() {
                 self.index.d.next = self.index.q.val() + 1;
             }
-            self.at.d.next = self.at.q.val() + self.piece.val();
+            self.at.d.next = self.next_at.val();
             self.seg_left.d.next = self.seg_left.q.val() - bit_cast::<20, 24>(self.piece.val());
             if self.seg_over.val() {
                 self.at.d.next = self.next_segment.val();

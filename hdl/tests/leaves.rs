@@ -45,6 +45,7 @@ leaf_test!(fetch, hdl::fetch::Fetch::new, ["tiny"], |rng, port| match port {
     "opcode_i" => Some(rng.below(11)),
     "fault_i" => Some(if rng.chance(2) { rng.below(16) } else { 0 }),
     "load_full_i" | "compute_full_i" | "store_full_i" => chance(rng, 20),
+    "quant_depth_i" => chance(rng, 50),
     _ => None,
 });
 
@@ -174,6 +175,7 @@ leaf_test!(control, hdl::control::Control::new, ["tiny"], |rng, port| match port
     "fetch_status_i" => Some(if rng.chance(2) { rng.below(16) } else { 0 }),
     "read_fail_i" | "write_fail_i" | "token_overflow_i" => chance(rng, 1),
     "quiet_i" | "finished_i" => chance(rng, 20),
+    "cycles_i" | "limit_i" => few(rng, 6),
     _ => None,
 });
 

@@ -117,10 +117,12 @@ pub fn execute(config: &Config, program: &Program, order: Order) -> Outcome<Vec<
     };
     let mut queues: [VecDeque<Instruction>; 3] = Default::default();
     let mut ended = false;
+    let mut setup = isa::Setup::default();
     for instruction in program.instructions() {
         let instruction = instruction.map_err(|e| e.to_string())?;
         ensure(!ended, || "instructions after the end".into())?;
-        ensure(instruction.fault(config).is_none(), || format!("fault: {instruction}"))?;
+        ensure(instruction.fault(config, &setup).is_none(), || format!("fault: {instruction}"))?;
+        setup.see(&instruction);
         match instruction.form().engine {
             Engine::Fetch => ended = true,
             engine => {

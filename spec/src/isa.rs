@@ -554,17 +554,49 @@ pub struct Check {
     pub doc: &'static str,
 }
 
+/// What the instructions of a program so far have set up, as far as checks ask for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Setup {
+    /// There was a `quant`.
+    pub quant: bool,
+    /// The last one's `depth`.
+    pub depth: bool,
+    /// There was a reduction.
+    pub reduction: bool,
+    /// The last one was a `depth`.
+    pub by_channel: bool,
+}
+
+impl Setup {
+    /// The next instruction of the program.
+    pub fn see(&mut self, instruction: &Instruction) {
+        match instruction {
+            Instruction::Quant(i) => (self.quant, self.depth) = (true, i.depth),
+            Instruction::Taps(_) => (self.reduction, self.by_channel) = (true, false),
+            Instruction::Depth(_) => (self.reduction, self.by_channel) = (true, true),
+            _ => {}
+        }
+    }
+
+    /// Whether a rectangle can be computed.
+    fn complete(&self) -> bool {
+        self.quant && self.reduction && self.depth == self.by_channel
+    }
+}
+
 macro_rules! checks {
-    ($($name:ident $mnemonic:literal $status:ident $doc:literal |$i:pat_param, $config:pat_param| $refused:expr;)*) => {
+    ($($name:ident $mnemonic:literal $status:ident $doc:literal
+        |$i:pat_param, $config:pat_param $(, $setup:pat_param)?| $refused:expr;)*) => {
         /// Every check, in the order in which they are made.
         pub const CHECKS: &[Check] =
             &[$(Check { form: $mnemonic, status: crate::Status::$status, doc: $doc },)*];
 
         impl Instruction {
-            /// The status with which the fetch engine refuses this instruction, if it does. RTL and cycle model make
-            /// the same checks.
-            pub fn fault(&self, config: &crate::Config) -> Option<crate::Status> {
-                $(if let (Self::$name($i), $config) = (self, config) && $refused {
+            /// The status with which the fetch engine refuses this instruction after those that `setup` has seen, if
+            /// it does. RTL and cycle model make the same checks.
+            pub fn fault(&self, config: &crate::Config, setup: &Setup) -> Option<crate::Status> {
+                let _ = setup;
+                $(if let (Self::$name($i), $config) = (self, config) && { $(let $setup = setup;)? $refused } {
                     return Some(crate::Status::$status);
                 })*
                 None
@@ -616,6 +648,9 @@ checks! {
         |i, _| nowhere(&[i.in_base, i.out_base, i.res_base]);
     Rect "rect" BadField "`chain` is set together with `push_prev` or `push_next`."
         |i, _| i.chain && (i.push_prev || i.push_next);
+    Rect "rect" BadField "No `quant` is before it, or none of `taps` and `depth`, or the last of these two is not of \
+        the kind that the last `quant`'s `depth` says."
+        |_, _, setup| !setup.complete();
     Rect "rect" Misaligned "`in_base` or `out_base` is no multiple of the operand bytes."
         |i, c| odd(c, &[i.in_base, i.out_base]);
     Store "store" BadField "`src` is in no buffer." |i, _| nowhere(&[i.src]);

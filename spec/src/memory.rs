@@ -10,6 +10,9 @@
 //! * A write's response is ready `latency` cycles after its last beat.
 //! * AR and AW are accepted only while fewer than `outstanding` read (or write) bursts are unfinished: accepted in an
 //!   earlier cycle, last read beat or write response not passed in an earlier cycle.
+//! * With `early_data` the memory takes a beat of write data in every cycle in which W is not stalled, whether its address
+//!   is there or not. Then a write burst is ready in the cycle after its address and all its data are accepted, and
+//!   passes the port without waiting for W.
 //! * In a cycle in which a channel is stalled ([`MemorySpec::stalled`]), the memory neither raises `ready` on AR, AW
 //!   and W nor raises `valid` anew on R and B; a `valid` once raised stays until its beat has passed.
 
@@ -37,9 +40,11 @@ pub struct MemorySpec {
     pub outstanding: u32,
     /// Seed of the stall pattern.
     pub stall_seed: u64,
+    /// Write data may come before their address.
+    pub early_data: bool,
     /// Share of cycles in which each channel is stalled, in per cent, 0..=90.
     pub stall_percent: u32,
-    /// Reads or writes of a beat that overlaps this range of addresses are answered with SLVERR.
+    /// Reads or writes of a beat that overlaps this range of addresses are answered with an error ([`Self::error`]).
     pub fault: Option<std::ops::Range<u64>>,
 }
 
@@ -51,6 +56,7 @@ impl Default for MemorySpec {
             outstanding: 16,
             stall_seed: 0,
             stall_percent: 0,
+            early_data: false,
             fault: None,
         }
     }
@@ -119,6 +125,11 @@ impl MemorySpec {
             cycle += 1;
         }
         cycle
+    }
+
+    /// With which error a beat at `address` is answered, if it is: SLVERR, in every other 4 KiB DECERR.
+    pub fn error(&self, address: u64) -> u8 {
+        if address >> 12 & 1 == 0 { 2 } else { 3 }
     }
 
     /// Whether a beat at `address` of `bytes` is answered with an error.

@@ -22,6 +22,8 @@ pub struct Program {
     pub data: Vec<Segment>,
     /// Address and length of the outputs.
     pub output: (u32, u32),
+    /// Cycles after which its run ends with status `timeout`, as in the register `limit`; 0: none.
+    pub limit: u32,
 }
 
 impl Program {

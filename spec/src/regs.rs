@@ -1,4 +1,15 @@
 //! Registers of the AXI4-Lite slave, counters and status codes.
+//!
+//! A run always has a status. It ends when its program does and every write is acknowledged, when nothing can happen any
+//! more, at its first error, or after the `limit`; of errors in one cycle the order is `read_error`, `write_error`,
+//! `token_overflow`, those of the program, `timeout`. After an error or the limit nothing more is asked of the memory: the
+//! run is over when the bursts that it has begun are answered (at most the config's `outstanding` reads, and two more
+//! writes), and 256 cycles later at the earliest. So a run is busy for at most `limit` cycles, those of the bursts, and
+//! 256. If the memory does not answer, the run stays busy, with its code in `status`; then only a reset helps, of the
+//! accelerator and of what is behind its bus together.
+//!
+//! Whatever ended a run, the next one starts as after a reset: nothing of a run is left for the next but what is in
+//! memory, in the buffers and in the table.
 
 use serde::Serialize;
 use std::fmt;
@@ -31,6 +42,8 @@ pub struct Register {
 pub const ID: u32 = 0x4b4f_4348;
 /// Byte offset of the first counter; counter `i` is at `COUNTERS_OFFSET + 8 i` (low word) and `+ 4` (high word).
 pub const COUNTERS_OFFSET: u32 = 0x40;
+/// What the `limit` register holds after a reset.
+pub const LIMIT_RESET: u32 = u32::MAX;
 /// Width of a counter.
 pub const COUNTER_BITS: u32 = 48;
 
@@ -59,7 +72,8 @@ pub const REGISTERS: &[Register] = &[
         name: "status",
         offset: 0x10,
         access: Access::Read,
-        doc: "Bit 0 busy, bit 1 done, bits 11:8 status code.",
+        doc: "Bit 0 busy, bit 1 done, bits 11:8 status code, which is there as soon as an error is seen, although the \
+              run is still busy with what the bus owes it.",
     },
     Register {
         name: "interrupt",
@@ -72,19 +86,26 @@ pub const REGISTERS: &[Register] = &[
         name: "program",
         offset: 0x18,
         access: Access::ReadWrite,
-        doc: "Memory byte address of the program, a multiple of 256. Not to be written while busy.",
+        doc: "Memory byte address of the program, a multiple of 256. Not written while busy.",
     },
     Register {
         name: "instructions",
         offset: 0x1c,
         access: Access::ReadWrite,
-        doc: "Number of instructions of the program. Not to be written while busy.",
+        doc: "Number of instructions of the program. Not written while busy.",
     },
     Register {
         name: "layer",
         offset: 0x20,
         access: Access::Read,
         doc: "Number that the last executed `quant` instruction gave, 0 before the first.",
+    },
+    Register {
+        name: "limit",
+        offset: 0x24,
+        access: Access::ReadWrite,
+        doc: "Cycles after which a run that is not over ends with status `timeout`; 0: none. After reset 0xffffffff, so \
+              that a host that does not know the register has a bound too. Not written while busy.",
     },
 ];
 
@@ -124,6 +145,8 @@ statuses! {
     Deadlock = 7 "deadlock",
     /// More tokens of one kind than the counter can hold were pushed.
     TokenOverflow = 8 "token_overflow",
+    /// The run was not over after as many cycles as the register `limit` says.
+    Timeout = 9 "timeout",
 }
 
 impl Status {

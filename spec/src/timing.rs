@@ -20,6 +20,8 @@ pub const SECOND_LATENCY: u32 = 5;
 pub const STORE_LATENCY: u32 = 5;
 /// Cycles from the store engine's last read of a burst to the cycle in which the burst can be sent.
 pub const GATHER_LATENCY: u32 = STORE_LATENCY + 2;
+/// Cycles for which engines are held after an error, until nothing of the run is in any pipeline.
+pub const FLUSH: u32 = 256;
 /// Tile descriptors between the pixel lister, the feeder and the drain.
 pub const TILE_SLOTS: u32 = 4;
 

@@ -1,7 +1,7 @@
 //! The instruction set: declarations that make sense, and round trips.
 
 use proptest::prelude::*;
-use spec::isa::{CHECKS, FORMS, Form, INSTRUCTION_BYTES, Instruction, OPCODE, form};
+use spec::isa::{CHECKS, FORMS, Form, INSTRUCTION_BYTES, Instruction, OPCODE, Setup, form};
 use spec::{Config, Status};
 
 /// An instruction of this form as text, with these field values.
@@ -124,9 +124,11 @@ fn every_check_refuses_something() {
     let depth = "depth n_ky=1 n_kx=1 phases=2 taps=2 longs=1 chunks=4 stride=1 width=9";
     let rect = "rect nx=1 ny=1";
     let store = "store seg_bytes=2 run_bytes=2 runs=1";
+    let (none, mut set_up) = (Setup::default(), Setup::default());
+    ["quant", taps].iter().for_each(|line| set_up.see(&line.parse().unwrap()));
     let loaded = "load runs=1 run_bytes=2 row_bytes=2";
     for good in ["load", loaded, taps, depth, rect, store, "quant x_zero=-1", "post", "table", "end"] {
-        assert_eq!(good.parse::<Instruction>().unwrap().fault(&config), None, "{good}");
+        assert_eq!(good.parse::<Instruction>().unwrap().fault(&config, &set_up), None, "{good}");
     }
     let refused = [
         "load buffer=3".to_owned(),
@@ -147,6 +149,7 @@ fn every_check_refuses_something() {
         "rect nx=1".to_owned(),
         format!("{rect} out_base=12582912"),
         format!("{rect} chain=1 push_next=1"),
+        rect.to_owned(),
         format!("{rect} out_base=3"),
         "store src=12582912".to_owned(),
         store.replace("runs=1", "runs=0"),
@@ -158,8 +161,36 @@ fn every_check_refuses_something() {
     for (line, check) in refused.iter().zip(CHECKS) {
         assert!(line.starts_with(check.form));
         let config = if line.contains("a_scale") { &narrow } else { &config };
-        let status: Option<Status> = line.parse::<Instruction>().unwrap().fault(config);
+        let status: Option<Status> =
+            line.parse::<Instruction>().unwrap().fault(config, if line == rect { &none } else { &set_up });
         assert_eq!(status, Some(check.status), "{line}");
+    }
+}
+
+/// A rectangle wants a `quant`, and a reduction of its kind, wherever they stand before it.
+#[test]
+fn rectangles_want_a_reduction_of_their_kind() {
+    let config = Config::named("default").unwrap();
+    let taps = "taps n_ky=1 n_kx=1 words=1 word_len=1 longs=1 chunks=1";
+    let depth = "depth n_ky=1 n_kx=1 phases=1 taps=1 longs=1 chunks=1 stride=1 width=1";
+    for (before, fits) in [
+        (vec![], false),
+        (vec![taps], false),
+        (vec!["quant"], false),
+        (vec!["quant depth=1"], false),
+        (vec!["quant", taps], true),
+        (vec![taps, "quant"], true),
+        (vec!["quant", depth], false),
+        (vec!["quant depth=1", depth], true),
+        (vec!["quant depth=1", taps], false),
+        (vec!["quant depth=1", depth, taps], false),
+        (vec!["quant depth=1", depth, "quant"], false),
+        (vec!["quant depth=1", depth, "quant", taps, "load", "post"], true),
+    ] {
+        let mut setup = Setup::default();
+        before.iter().for_each(|line| setup.see(&line.parse().unwrap()));
+        let fault = "rect nx=1 ny=1".parse::<Instruction>().unwrap().fault(&config, &setup);
+        assert_eq!(fault, if fits { None } else { Some(Status::BadField) }, "{before:?}");
     }
 }
 

@@ -238,7 +238,7 @@ impl Spec {
             outstanding: number(Field::MemoryOutstanding, base.outstanding),
             stall_seed: values[Field::StallSeed as usize].unwrap_or(base.stall_seed),
             stall_percent: number(Field::StallPercent, base.stall_percent),
-            fault: None,
+            ..base
         };
         memory.check(config.bus_bytes()).map_err(|e| SweepError(e.to_string()))?;
         Ok(memory)

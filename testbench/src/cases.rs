@@ -132,7 +132,7 @@ pub fn random_layer(d: &mut Draw, config: &Config) -> Layer {
     }
 }
 
-/// A random memory: half of them stall, up to half of the cycles.
+/// A random memory: half of them stall, up to half of the cycles, and some take write data before their address.
 pub fn random_memory(d: &mut Draw, config: &Config) -> MemorySpec {
     let bus = config.bus_bytes();
     MemorySpec {
@@ -141,6 +141,7 @@ pub fn random_memory(d: &mut Draw, config: &Config) -> MemorySpec {
         outstanding: d.of(&[1, 2, 4, 16]),
         stall_seed: u64::from(d.between(0, 1 << 30)),
         stall_percent: if d.chance(50) { 0 } else { d.between(1, 50) },
+        early_data: d.chance(30),
         fault: None,
     }
 }
@@ -217,8 +218,13 @@ impl Case {
     /// Runs every machine.
     pub fn run(&self, rtl: &Rtl) -> Result<Outcome, RunError> {
         let model = cyclemodel::run(&self.config, &self.program, &self.memory).map_err(RunError::Memory)?;
-        let limit = 4 * model.counters.cycles + 100_000;
+        let limit = crate::rtl::limit(model.counters.cycles);
         let run = rtl.run(&self.program, &self.memory, limit)?;
+        Ok(self.judge(run, model))
+    }
+
+    /// Compares a run of the RTL with the model's and with the reference.
+    pub fn judge(&self, run: Run, model: Run) -> Outcome {
         let want = reference::conv(&self.layer, &self.data);
         let got = compiler::unpack_output(&self.data.quant, run.output.as_deref().unwrap_or_default());
         let wrong = if want.len() == got.len() {
@@ -226,6 +232,6 @@ impl Case {
         } else {
             Some((got.len().min(want.len()), want.len() as i32, got.len() as i32))
         };
-        Ok(Outcome { rtl: run, model, wrong })
+        Outcome { rtl: run, model, wrong }
     }
 }

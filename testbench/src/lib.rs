@@ -3,11 +3,13 @@
 
 pub mod bridge;
 pub mod cases;
+pub mod faults;
+pub mod meddler;
 pub mod memory;
 pub mod networks;
 pub mod rtl;
 pub mod touches;
 
 pub use bridge::BuildError;
-pub use rtl::{Rtl, RunError};
+pub use rtl::{Rtl, RunError, limit};
 pub use touches::{Audit, Touches};

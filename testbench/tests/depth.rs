@@ -302,6 +302,7 @@ impl Builder<'_> {
             code: code.iter().flat_map(|i| i.encode().unwrap_or_else(|e| panic!("{e}"))).collect(),
             data: vec![segment(INPUT, input), segment(WEIGHTS, weights), segment(PARAMS, parameters)],
             output: (OUTPUT, self.stored),
+            limit: 0,
         })
     }
 }

@@ -5,7 +5,8 @@ use spec::isa::{Depth, Instruction, Load, Post, Quant, Rect, Store, Taps, activa
 use spec::layer::Layer;
 use spec::{Config, MemorySpec, Program, Status};
 use testbench::Rtl;
-use testbench::cases::Case;
+use testbench::cases::{Case, random_config};
+use testbench::faults::{self, Kind};
 
 const LIMIT: u64 = 2_000_000;
 
@@ -50,6 +51,7 @@ fn every_status_is_the_models() {
     let slow = MemorySpec { stall_percent: 40, stall_seed: 5, latency: 7, ..MemorySpec::default() };
     let end = "end";
     let load = "load src=0 run_bytes=16 runs=1 row_bytes=16";
+    let quant = "quant";
     let taps = "taps last=1 n_ky=1 n_kx=1 words=1 word_len=4 longs=1 chunks=1";
     for memory in [&memory, &slow] {
         // Illegal opcodes, cleared memory among them.
@@ -75,7 +77,7 @@ fn every_status_is_the_models() {
             "rect pop_next=2 nx=1 ny=1",
             "store pop_prev=1 seg_bytes=4 run_bytes=4 runs=1",
         ] {
-            check(&rtl, &config, &assemble(&[load, taps, line, end]), memory, Status::Deadlock);
+            check(&rtl, &config, &assemble(&[load, quant, taps, line, end]), memory, Status::Deadlock);
         }
         // The queue of a blocked engine fills up and the end is never dispatched.
         let mut lines = vec!["load pop_next=1 src=0 run_bytes=16 runs=1 row_bytes=16"; 20];
@@ -183,7 +185,7 @@ fn every_bad_field_is_refused() {
     ] {
         let rtl = Rtl::new(config, None).unwrap_or_else(|e| panic!("{e}"));
         for case in cases {
-            let lines = [Quant::default().into(), *case, spec::isa::End {}.into()];
+            let lines = [Quant::default().into(), taps.into(), *case, spec::isa::End {}.into()];
             check(&rtl, config, &program(&lines), &MemorySpec::default(), want);
         }
     }
@@ -231,4 +233,163 @@ fn too_many_tokens_are_an_error() {
         let model = cyclemodel::run(&config, &program(&lines), &memory).expect("a legal memory");
         assert_eq!((run.status, run.counters), (Status::Ok, model.counters));
     }
+}
+
+/// Reductions of one kind under the format of the other, of all chunks that the array has, and rectangles without one.
+#[test]
+fn rectangles_want_a_reduction_of_their_kind() {
+    let config = Config::new(
+        "chunks",
+        spec::ConfigSpec {
+            cols: Some(64),
+            lanes: Some(1),
+            ..spec::ConfigSpec::named("tiny").expect("a named config")
+        },
+    )
+    .expect("a legal config");
+    let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
+    assert!(config.chunks() > config.depth_channels() / config.lanes);
+    let taps = "taps last=1 n_ky=1 n_kx=1 words=1 word_len=1 longs=1 chunks=64";
+    let depth = "depth n_ky=1 n_kx=1 phases=1 taps=1 longs=1 chunks=32 stride=1 width=1";
+    let rect = "rect nx=40 ny=1";
+    let memory = MemorySpec::default();
+    for lines in [
+        vec![rect],
+        vec!["quant ring=64", rect],
+        vec![taps, rect],
+        vec!["quant ring=64 depth=1", taps, rect],
+        vec!["quant ring=64 depth=1", depth, taps, rect],
+        vec!["quant ring=64", depth, rect],
+        vec!["quant ring=64", taps, rect, "quant depth=1", rect],
+    ] {
+        let bad = assemble(&[lines.as_slice(), &["end"]].concat());
+        check(&rtl, &config, &bad, &memory, Status::BadField);
+    }
+    for lines in [
+        ["quant ring=64", taps, rect, "quant depth=1 ring=64", depth, rect, "end"],
+        [taps, "quant ring=64", rect, depth, "quant depth=1 ring=64", rect, "end"],
+    ] {
+        let good = assemble(&lines);
+        let model = cyclemodel::run(&config, &good, &memory).expect("a legal memory");
+        let run = rtl.run(&good, &memory, LIMIT).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((run.status, run.counters), (Status::Ok, model.counters), "{lines:?}");
+    }
+}
+
+/// A run ends well if its limit is no less than the cycles that it takes; one less, and it does not. The run after it is
+/// right, whatever was under way.
+#[test]
+fn a_limit_is_kept_to_the_cycle() {
+    let config = Config::named("tiny").expect("a named config");
+    let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
+    let mut case = good(&config);
+    let slow = MemorySpec { stall_percent: 40, stall_seed: 5, latency: 7, ..MemorySpec::default() };
+    for memory in [MemorySpec::default(), slow] {
+        case.program.limit = 0;
+        let cycles =
+            cyclemodel::run(&config, &case.program, &memory).expect("a legal memory").counters.cycles;
+        let last = cycles as u32 - 1;
+        for limit in (1..last).step_by(last as usize / 20).chain([last]) {
+            case.program.limit = limit;
+            check(&rtl, &config, &case.program, &memory, Status::Timeout);
+        }
+        for limit in [cycles as u32, cycles as u32 + 1, u32::MAX] {
+            case.program.limit = limit;
+            let model = cyclemodel::run(&config, &case.program, &memory).expect("a legal memory");
+            let run = rtl.run(&case.program, &memory, LIMIT).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!((run.status, run.counters), (Status::Ok, model.counters));
+        }
+    }
+}
+
+/// What would take until tomorrow is over at its limit, in every engine, and the model says so at once.
+#[test]
+fn endless_work_ends_at_the_limit() {
+    let config = Config::named("tiny").expect("a named config");
+    let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
+    let taps = "taps last=1 n_ky=255 n_kx=255 words=4095 word_len=16 longs=4095 chunks=1";
+    let short = "taps last=1 n_ky=1 n_kx=1 words=1 word_len=1 longs=1 chunks=1";
+    let depth = "depth n_ky=255 n_kx=255 phases=255 taps=255 longs=255 chunks=1 stride=1 width=1";
+    let rect = "rect nx=65535 ny=65535";
+    for lines in [
+        ["quant", taps, rect],
+        ["quant", short, rect],
+        ["quant depth=1", depth, rect],
+        ["load runs=65535 run_bytes=16777215 row_bytes=1048575", "quant", short],
+        ["load runs=65535 run_bytes=1 row_bytes=1 pad_left=1048575 pad_right=1048575", "quant", short],
+        ["store dst=65536 runs=65535 run_bytes=16777215 seg_bytes=1", "quant", short],
+    ] {
+        let bad = Program { limit: 5000, ..assemble(&[lines.as_slice(), &["end"]].concat()) };
+        check(&rtl, &config, &bad, &MemorySpec::default(), Status::Timeout);
+    }
+}
+
+/// Sums of activation addresses stay in their buffer, modulo the range of offsets.
+#[test]
+fn loads_and_stores_stay_in_their_buffer() {
+    let config = Config::named("tiny").expect("a named config");
+    let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
+    let (from, to) = (0x2000, 0x3000);
+    let bytes: Vec<u8> = (1..=16).collect();
+    for (buffer, size) in [config.ibuf, config.obuf, config.rbuf].into_iter().enumerate() {
+        assert!(size.is_power_of_two(), "an offset of the last bytes is one of the buffer's last bytes");
+        let dst = activation(buffer as u32 + 1, 0) - 8;
+        let load = Load {
+            src: from,
+            run_bytes: 16,
+            runs: 1,
+            dst,
+            row_bytes: 16,
+            push_next: true,
+            ..Load::default()
+        };
+        // Rows, and segments, whose starts are beyond the last offset.
+        let rows = Load { row_bytes: 8, dst_pitch: 8, ..load };
+        let store = Store { src: dst, seg_bytes: 16, dst: to, run_bytes: 16, runs: 1, ..Store::default() };
+        let segments = Store { seg_bytes: 8, seg_pitch: 8, ..store };
+        let quant = Quant { ring: 64, ..Quant::default() };
+        let taps = Taps { n_ky: 1, n_kx: 1, words: 1, word_len: 1, longs: 1, chunks: 1, ..Taps::default() };
+        // Stores wait for loads through a rectangle that writes nothing.
+        let rect = Rect { pop_prev: 1, push_next: true, nx: 1, ny: 1, ..Rect::default() };
+        for (load, store) in [(load, store), (rows, store), (load, segments)] {
+            let lines =
+                [load.into(), quant.into(), taps.into(), rect.into(), Store { pop_prev: 1, ..store }.into()];
+            let data = vec![spec::program::Segment { address: from, bytes: bytes.clone() }];
+            let code = [lines.as_slice(), &[spec::isa::End {}.into()]].concat();
+            let program = Program { data, output: (to, 16), ..program(&code) };
+            let run = rtl.run(&program, &MemorySpec::default(), LIMIT).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!((run.status, run.output), (Status::Ok, Some(bytes.clone())), "buffer {buffer}");
+        }
+    }
+}
+
+/// After a reset the limit is the largest, and a host can read what it writes.
+#[test]
+fn the_limit_can_be_read() {
+    let config = Config::named("tiny").expect("a named config");
+    let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
+    let mut session = rtl.session(1).unwrap_or_else(|e| panic!("{e}"));
+    let at = spec::regs::REGISTERS.iter().find(|r| r.name == "limit").expect("a register").offset;
+    assert_eq!(session.read(at), spec::regs::LIMIT_RESET);
+    for value in [0, 1, 0x1234_5678, u32::MAX] {
+        session.write(at, value);
+        assert_eq!(session.read(at), value);
+    }
+}
+
+/// Every kind of fault, on the first configs of a campaign: `koch faults` does more of them.
+#[test]
+fn a_small_campaign() {
+    let mut kinds = std::collections::BTreeMap::new();
+    for index in 0..3 {
+        let config = random_config(20, index);
+        let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
+        for k in 0..60 {
+            let fault = index * 1000 + k;
+            let seen = faults::run(&rtl, &config, 20, fault)
+                .unwrap_or_else(|e| panic!("fault {fault} on {config:?}: {e}"));
+            *kinds.entry(seen.kind).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(kinds.len(), Kind::ALL.len(), "{kinds:?}");
 }

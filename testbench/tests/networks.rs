@@ -56,7 +56,7 @@ fn check(config: &Config, rtl: Option<&Rtl>, first: u64, count: u64) -> u64 {
             let c = &model.counters;
             let counted = [c.read_input, c.read_weight, c.read_param, c.written];
             assert_eq!(moved, counted, "{}", context());
-            let limit = 4 * model.counters.cycles + 100_000;
+            let limit = testbench::limit(model.counters.cycles);
             let run = rtl.run(&program, &memory, limit).unwrap_or_else(|e| panic!("{e}\n{}", context()));
             compare("RTL", run.output.as_deref().unwrap_or_default());
             assert_eq!((run.status, &run.marks), (model.status, &model.marks), "{}", context());

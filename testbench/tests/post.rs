@@ -194,6 +194,7 @@ fn program(d: &mut Draw, config: &Config) -> Option<Program> {
         code: code.iter().flat_map(|i| i.encode().unwrap_or_else(|e| panic!("{e}"))).collect(),
         data,
         output: (OUTPUT, stored),
+        limit: 0,
     })
 }
 

@@ -192,7 +192,7 @@ fn campaign(config: &Config, seed: u64, cases: u64) {
         });
         assert!(want.iter().all(|w| *w == want[0]), "orders differ, {}", what());
         let model = cyclemodel::run(config, &program, &memory).unwrap_or_else(|e| panic!("{e}"));
-        let limit = 4 * model.counters.cycles + 100_000;
+        let limit = testbench::limit(model.counters.cycles);
         let run = rtl.run(&program, &memory, limit).unwrap_or_else(|e| panic!("{e}, {}", what()));
         assert_eq!((run.status, model.status), (Status::Ok, Status::Ok), "{}", what());
         assert_eq!(run.marks, model.marks, "{}", what());
@@ -274,7 +274,7 @@ fn a_missing_token_is_a_deadlock() {
         telling.expect("a store that tells").push_next = false;
         program.code = assemble(&code).code;
         let model = cyclemodel::run(&config, &program, &memory).expect("a legal memory");
-        let run = rtl.run(&program, &memory, 4 * model.counters.cycles + 100_000);
+        let run = rtl.run(&program, &memory, testbench::limit(model.counters.cycles));
         let run = run.unwrap_or_else(|e| panic!("{e}"));
         assert_eq!((run.status, model.status), (Status::Deadlock, Status::Deadlock), "case {index}");
         assert_eq!(run.counters.cycles, model.counters.cycles, "case {index}");

@@ -24,7 +24,7 @@ pub fn campaign(
         let want = machine::run(config, &program, Order::Random(index))
             .unwrap_or_else(|e| panic!("{e}, {}", what()));
         let model = cyclemodel::run(config, &program, &memory).unwrap_or_else(|e| panic!("{e}"));
-        let limit = 4 * model.counters.cycles + 100_000;
+        let limit = testbench::limit(model.counters.cycles);
         let run = rtl.run(&program, &memory, limit).unwrap_or_else(|e| panic!("{e}, {}", what()));
         assert_eq!((run.status, model.status), (Status::Ok, Status::Ok), "{}", what());
         assert_eq!((run.counters, &run.marks), (model.counters, &model.marks), "{}", what());
