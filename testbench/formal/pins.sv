@@ -121,8 +121,8 @@ module writes_check #(
   logic [7:0] awlen;
   logic [2:0] awsize;
   logic [1:0] awburst;
-  logic control_clear, gatherer_burst_done, gatherer_burst_tells, gatherer_slot;
-  logic sender_slot, sender_slots_full, sender_idle, sender_push;
+  logic control_clear, gatherer_burst_done, gatherer_slot;
+  logic sender_slot, sender_slots_full, sender_idle;
   logic [7:0] store_runs_burst_beats;
   logic [31:0] store_runs_burst_address;
   logic [5:0] sender_beat;
@@ -133,8 +133,8 @@ module writes_check #(
     .m_axi_wlast(wlast), .m_axi_wvalid(wvalid), .m_axi_wready(wready),
     .m_axi_bresp(bresp), .m_axi_bvalid(bvalid), .m_axi_bready(bready),
     .control_clear(control_clear), .gatherer_burst_done(gatherer_burst_done),
-    .gatherer_burst_tells(gatherer_burst_tells), .gatherer_slot(gatherer_slot), .sender_slot(sender_slot),
-    .sender_idle(sender_idle), .sender_push(sender_push), .sender_slots_full(sender_slots_full),
+    .gatherer_slot(gatherer_slot), .sender_slot(sender_slot),
+    .sender_idle(sender_idle), .sender_slots_full(sender_slots_full),
     .store_runs_burst_beats(store_runs_burst_beats), .store_runs_burst_address(store_runs_burst_address),
     .sender_beat(sender_beat)
   );
@@ -142,17 +142,15 @@ module writes_check #(
   wire aw = awvalid && awready, w = wvalid && wready, b = bvalid && bready;
   // Addresses accepted and bursts' last beats accepted that have no response.
   logic [4:0] addresses = 0, bursts = 0;
-  // Bursts gathered whose address, whose data have not left, that have no response; and beats of the burst under way.
+  // Bursts gathered whose address, whose data have not left, and beats of the burst under way.
   logic [1:0] unaddressed = 0, unsent = 0;
-  logic [4:0] unanswered = 0;
   logic [7:0] beat = 0;
-  // A burst that is watched from the gatherer to its response.
-  logic address_watched = 0, data_watched = 0, answer_watched = 0;
+  // A burst that is watched from the gatherer to the pins.
+  logic address_watched = 0, data_watched = 0;
   logic [1:0] address_before = 0, data_before = 0;
-  logic [4:0] answer_before = 0;
   logic [7:0] length;
   logic [31:0] address;
-  logic slot, tells;
+  logic slot;
   // The slot that is the gatherer's turn.
   logic turn = 0;
   logic aw_waits = 0, w_waits = 0;
@@ -174,7 +172,6 @@ module writes_check #(
       turn <= !control_clear && (turn ^ gatherer_burst_done);
       unaddressed <= unaddressed + 2'(gatherer_burst_done) - 2'(aw);
       unsent <= unsent + 2'(gatherer_burst_done) - 2'(w && wlast);
-      unanswered <= unanswered + 5'(gatherer_burst_done) - 5'(b);
       if (w) beat <= wlast ? 8'd0 : beat + 8'd1;
       if (address_watched && aw) begin
         address_before <= address_before - 2'd1;
@@ -184,21 +181,14 @@ module writes_check #(
         data_before <= data_before - 2'd1;
         if (data_before == 0) data_watched <= 0;
       end
-      if (answer_watched && b) begin
-        answer_before <= answer_before - 5'd1;
-        if (answer_before == 0) answer_watched <= 0;
-      end
-      if (mark && gatherer_burst_done && !answer_watched) begin
+      if (mark && gatherer_burst_done && !address_watched && !data_watched) begin
         address_watched <= 1;
         data_watched <= 1;
-        answer_watched <= 1;
         address_before <= unaddressed - 2'(aw);
         data_before <= unsent - 2'(w && wlast);
-        answer_before <= unanswered - 5'(b);
         length <= store_runs_burst_beats;
         address <= store_runs_burst_address;
         slot <= gatherer_slot;
-        tells <= gatherer_burst_tells;
       end
     end
   end
@@ -228,7 +218,71 @@ module writes_check #(
     // A slot is not gathered into while it is being sent.
     slots_apart: assert (unsent < 2 || !gatherer_burst_done);
     b_taken: assert (bready);
-    b_tells: assert (!answer_watched || answer_before != 0 || !bvalid || sender_push == tells);
-    writes_idle_means_none: assert (sender_idle == (unanswered == 0));
+  end
+endmodule
+
+// koch_store_sender: every burst has its response counted once, and the response of a burst that tells the load engine is
+// a token. An induction, see bursts.sv.
+module sender_check #(
+  parameter int Limit = 2
+) (
+  input logic        clk,
+  input logic        burst_done, burst_tells, ready, awready, wready, bvalid, mark,
+  input logic [31:0] burst_address,
+  input logic [7:0]  burst_beats
+);
+  logic second = 0;
+  always @(posedge clk) second <= 1;
+  logic awvalid, wvalid, wlast, slots_full, idle, push;
+  logic [1:0] used_q, addresses_q, data_q;
+  logic [4:0] outstanding_q, unanswered_q;
+  logic [31:0] tells_q;
+  koch_store_sender dut (
+    .clk_i(clk), .rst_ni(1'b1), .clear_i(1'b0), .burst_done_i(burst_done), .burst_tells_i(burst_tells),
+    .burst_address_i(burst_address), .burst_beats_i(burst_beats), .ready_i(ready), .awready_i(awready),
+    .wready_i(wready), .bvalid_i(bvalid), .bfail_i(1'b0), .awvalid_o(awvalid), .wvalid_o(wvalid), .wlast_o(wlast),
+    .slots_full_o(slots_full), .idle_o(idle), .push_o(push), .used_q(used_q), .addresses_q(addresses_q),
+    .data_q(data_q), .outstanding_q(outstanding_q), .unanswered_q(unanswered_q), .tells_q(tells_q)
+  );
+  wire aw = awvalid && awready, w = wvalid && wready && wlast;
+  // Bursts gathered that are not ready, whose address, whose data have not left, that have no response; addresses and
+  // last beats accepted without one.
+  logic [1:0] pending, unaddressed, unsent;
+  logic [4:0] unanswered, addresses, bursts;
+  logic watched, tells;
+  logic [4:0] before;
+  always @(posedge clk) begin
+    pending <= pending + 2'(burst_done) - 2'(ready);
+    unaddressed <= unaddressed + 2'(burst_done) - 2'(aw);
+    unsent <= unsent + 2'(burst_done) - 2'(w);
+    unanswered <= unanswered + 5'(burst_done) - 5'(bvalid);
+    addresses <= addresses + 5'(aw) - 5'(bvalid);
+    bursts <= bursts + 5'(w) - 5'(bvalid);
+    if (bvalid) begin
+      before <= before - 5'd1;
+      if (before == 0) watched <= 0;
+    end
+    if (mark && burst_done && (!watched || (bvalid && before == 0))) begin
+      watched <= 1;
+      before <= unanswered - 5'(bvalid);
+      tells <= burst_tells;
+    end
+  end
+  wire counted = pending <= unaddressed && pending <= unsent && addresses_q == unaddressed - pending
+    && data_q == unsent - pending && used_q == (unaddressed > unsent ? unaddressed : unsent) && used_q <= 2
+    && outstanding_q == addresses && addresses <= Limit && unanswered_q == unanswered
+    && unanswered == {3'd0, unaddressed} + addresses && unanswered == {3'd0, unsent} + bursts && bursts <= unanswered;
+  wire told = (tells_q >> unanswered) == 0 && (!watched || (before < unanswered && tells_q[before] == tells));
+  always @* begin
+    assume (!bvalid || (addresses != 0 && bursts != 0));
+    assume (!burst_done || !slots_full);
+    assume (!ready || pending != 0);
+    assume (second || (counted && told));
+  end
+  always @* if (second) begin
+    b_counted: assert (counted);
+    b_told: assert (told);
+    b_tells: assert (!bvalid || !watched || before != 0 || push == tells);
+    writes_idle_means_none: assert (idle == (unanswered == 0));
   end
 endmodule

@@ -55,7 +55,8 @@ module queue_check #(
   end
 endmodule
 
-// koch_tokens: pops only what is there; then it counts pushes less pops and calls the one push that it cannot hold.
+// koch_tokens: pops only what is there (see uses.sv); then it counts pushes less pops and calls the one push that it cannot
+// hold. An induction: in the first cycle it holds any number.
 module tokens_check (
   input logic       clk,
   input logic       clear,
@@ -63,58 +64,80 @@ module tokens_check (
   input logic       pop,
   input logic [7:0] pop_count
 );
-  logic started = 0;
-  always @(posedge clk) started <= 1;
+  logic second = 0;
+  always @(posedge clk) second <= 1;
   logic [15:0] count;
   logic overflow;
   koch_tokens dut (
-    .clk_i(clk), .rst_ni(started), .clear_i(clear), .push_i(push), .pop_i(pop), .pop_count_i(pop_count),
+    .clk_i(clk), .rst_ni(1'b1), .clear_i(clear), .push_i(push), .pop_i(pop), .pop_count_i(pop_count),
     .count_o(count), .overflow_o(overflow)
   );
   // After an overflow the run ends, and the next one clears.
-  logic spoilt = 0;
-  logic [17:0] held = 0;
+  logic spoilt;
+  logic [17:0] held;
   wire [17:0] after = held + 18'(push) - (pop ? 18'(pop_count) : 18'd0);
-  always @* assume (!pop || pop_count <= count);
   always @(posedge clk)
-    if (!started || clear) begin
+    if (clear) begin
       held <= 0;
       spoilt <= 0;
     end else begin
       held <= after;
       if (overflow) spoilt <= 1;
     end
-  always @* if (started && !spoilt) begin
+  always @* begin
+    assume (!pop || pop_count <= count);
+    assume (second || spoilt || {2'd0, count} == held);
+  end
+  always @* if (second && !spoilt) begin
     counts_tokens: assert ({2'd0, count} == held);
     calls_overflow: assert (overflow == (after == 18'h10000));
   end
 endmodule
 
-// koch_fetch_buffer: an instruction is the beats last written to its places.
+// koch_tokens starts with none.
+module tokens_start_check (
+  input logic       clk,
+  input logic       push,
+  input logic       pop,
+  input logic [7:0] pop_count
+);
+  logic started = 0, begun = 0;
+  always @(posedge clk) begin
+    started <= 1;
+    begun <= started;
+  end
+  logic [15:0] count;
+  koch_tokens dut (
+    .clk_i(clk), .rst_ni(started), .clear_i(1'b0), .push_i(push), .pop_i(pop), .pop_count_i(pop_count),
+    .count_o(count)
+  );
+  always @* if (started && !begun) starts_empty: assert (count == 0);
+endmodule
+
+// koch_fetch_buffer: an instruction is the beats last written to its places. An induction: in the first cycle the beat
+// at any one place is as it was written.
 module fetch_buffer_check #(
   parameter int Bus = 32
 ) (
-  input logic                   clk,
-  input logic                   write,
+  input logic                        clk,
+  input logic                        write,
   input logic [$clog2(4096/Bus)-1:0] index,
-  input logic [Bus-1:0]         data,
-  input logic [3:0]             read
+  input logic [Bus-1:0]              data,
+  input logic [3:0]                  read
 );
   localparam int Bits = $clog2(4096 / Bus);
   localparam int Per = 256 / Bus;
+  logic second = 0;
+  always @(posedge clk) second <= 1;
   logic [255:0] instruction;
   koch_fetch_buffer dut (
     .clk_i(clk), .write_i(write), .write_index_i(index), .write_data_i(data), .read_index_i(read),
     .instruction_o(instruction)
   );
   (* anyconst *) logic [Bits-1:0] place;
-  logic written = 0;
   logic [Bus-1:0] beat;
-  always @(posedge clk)
-    if (write && index == place) begin
-      written <= 1;
-      beat <= data;
-    end
-  always @*
-    holds_beats: assert (!written || read != place / Per || instruction[(place % Per) * Bus +: Bus] == beat);
+  always @(posedge clk) if (write && index == place) beat <= data;
+  wire as_written = instruction[(place % Per) * Bus +: Bus] == beat;
+  always @* assume (second || (read == place / Per && as_written));
+  always @* if (second) holds_beats: assert (read != place / Per || as_written);
 endmodule
