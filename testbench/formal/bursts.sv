@@ -57,12 +57,12 @@ module runs_check #(
       to_go <= to_go - 16'(run_over);
     end else if (prepare) prepared <= 1;
 
-  wire allowed = burst_beats != 0 && burst_beats <= Beats && burst_address % Bytes == 0
-    && {20'd0, burst_address[11:0]} + 32'(burst_beats) * Bytes <= 4096;
+  wire allowed = burst_beats != 0 && burst_beats <= Beats && (burst_address & (Bytes - 1)) == 0
+    && {20'd0, burst_address[11:0]} + (32'(burst_beats) << $clog2(Bytes)) <= 4096;
   // All of the first beat and the last is wanted but what lies before the run's first byte and behind its last.
   wire fits = burst_bytes != 0 && burst_bytes <= left && burst_address + {26'd0, burst_lane} == next && burst_lane < Bytes
-    && 32'(burst_lane) + 32'(burst_bytes) <= 32'(burst_beats) * Bytes
-    && 32'(burst_lane) + 32'(burst_bytes) + Bytes > 32'(burst_beats) * Bytes;
+    && 32'(burst_lane) + 32'(burst_bytes) <= (32'(burst_beats) << $clog2(Bytes))
+    && 32'(burst_lane) + 32'(burst_bytes) + Bytes > (32'(burst_beats) << $clog2(Bytes));
   wire same = at_q == next && begin_q == first && left_q == left && size_q == size && pitch_q == pitch && count_q == to_go;
   wire some = left != 0 && size != 0 && to_go != 0;
   always @* begin
@@ -112,10 +112,10 @@ module fetch_check #(
   logic [31:0] asked;
   always @(posedge clk)
     if (clear) asked <= 0;
-    else if (valid && ready) asked <= asked + 32'(beats) * Bytes / 32;
-  wire in_step = requested_q == asked && asked <= instructions && (asked % Batch == 0 || asked == instructions);
-  wire allowed = beats != 0 && beats <= Beats && address % Bytes == 0
-    && {20'd0, address[11:0]} + 32'(beats) * Bytes <= 4096;
+    else if (valid && ready) asked <= asked + ((32'(beats) << $clog2(Bytes)) >> 5);
+  wire in_step = requested_q == asked && asked <= instructions && ((asked & (Batch - 1)) == 0 || asked == instructions);
+  wire allowed = beats != 0 && beats <= Beats && (address & (Bytes - 1)) == 0
+    && {20'd0, address[11:0]} + (32'(beats) << $clog2(Bytes)) <= 4096;
   always @* assume (second || in_step);
   always @* if (second) begin
     asks_in_step: assert (in_step);

@@ -79,18 +79,18 @@ module reads_check #(
 
   always @* begin
     assume (!rvalid || reads != 0);
-    assume (!by_fetch || (fetch_request_beats != 0 && fetch_request_beats <= Beats && fetch_request_address % Bytes == 0
-      && {20'd0, fetch_request_address[11:0]} + 32'(fetch_request_beats) * Bytes <= 4096));
-    assume (!by_load || (load_runs_burst_beats != 0 && load_runs_burst_beats <= Beats && load_runs_burst_address % Bytes == 0
-      && {20'd0, load_runs_burst_address[11:0]} + 32'(load_runs_burst_beats) * Bytes <= 4096));
+    assume (!by_fetch || (fetch_request_beats != 0 && fetch_request_beats <= Beats && (fetch_request_address & (Bytes - 1)) == 0
+      && {20'd0, fetch_request_address[11:0]} + (32'(fetch_request_beats) << $clog2(Bytes)) <= 4096));
+    assume (!by_load || (load_runs_burst_beats != 0 && load_runs_burst_beats <= Beats && (load_runs_burst_address & (Bytes - 1)) == 0
+      && {20'd0, load_runs_burst_address[11:0]} + (32'(load_runs_burst_beats) << $clog2(Bytes)) <= 4096));
     assume (!control_clear || (reads_idle && !by_fetch && !by_load));
   end
 
   always @* if (started) begin
     ar_stable: assert (!ar_waits || (arvalid && araddr == araddr_q && arlen == arlen_q));
-    ar_in_page: assert (!arvalid || {20'd0, araddr[11:0]} + (32'(arlen) + 1) * Bytes <= 4096);
+    ar_in_page: assert (!arvalid || {20'd0, araddr[11:0]} + ((32'(arlen) + 1) << $clog2(Bytes)) <= 4096);
     ar_length: assert (!arvalid || arlen < Beats);
-    ar_aligned: assert (!arvalid || (araddr % Bytes == 0 && arsize == $clog2(Bytes) && arburst == 1));
+    ar_aligned: assert (!arvalid || ((araddr & (Bytes - 1)) == 0 && arsize == $clog2(Bytes) && arburst == 1));
     ar_outstanding: assert (!arvalid || reads < Limit);
     ar_as_granted: assert (!shown || (arvalid && araddr == address && arlen == beats - 8'd1));
     one_grant: assert (!by_fetch || !by_load);
@@ -197,16 +197,16 @@ module writes_check #(
     assume (!bvalid || (addresses != 0 && bursts != 0));
     assume (!gatherer_burst_done || (!sender_slots_full && gatherer_slot == turn));
     assume (!gatherer_burst_done || (store_runs_burst_beats != 0 && store_runs_burst_beats <= Beats
-      && store_runs_burst_address % Bytes == 0
-      && {20'd0, store_runs_burst_address[11:0]} + 32'(store_runs_burst_beats) * Bytes <= 4096));
+      && (store_runs_burst_address & (Bytes - 1)) == 0
+      && {20'd0, store_runs_burst_address[11:0]} + (32'(store_runs_burst_beats) << $clog2(Bytes)) <= 4096));
     assume (!control_clear || (sender_idle && !gatherer_burst_done));
   end
 
   always @* if (started) begin
     aw_stable: assert (!aw_waits || (awvalid && awaddr == awaddr_q && awlen == awlen_q));
-    aw_in_page: assert (!awvalid || {20'd0, awaddr[11:0]} + (32'(awlen) + 1) * Bytes <= 4096);
+    aw_in_page: assert (!awvalid || {20'd0, awaddr[11:0]} + ((32'(awlen) + 1) << $clog2(Bytes)) <= 4096);
     aw_length: assert (!awvalid || awlen < Beats);
-    aw_aligned: assert (!awvalid || (awaddr % Bytes == 0 && awsize == $clog2(Bytes) && awburst == 1));
+    aw_aligned: assert (!awvalid || ((awaddr & (Bytes - 1)) == 0 && awsize == $clog2(Bytes) && awburst == 1));
     aw_outstanding: assert (!awvalid || addresses < Limit);
     aw_in_order: assert (!address_watched || address_before != 0 || !awvalid || (awaddr == address && awlen == length - 8'd1));
     aw_of_a_burst: assert (!awvalid || unaddressed != 0);

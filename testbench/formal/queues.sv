@@ -126,7 +126,8 @@ module fetch_buffer_check #(
   input logic [3:0]                  read
 );
   localparam int Bits = $clog2(4096 / Bus);
-  localparam int Per = 256 / Bus;
+  // Beats of an instruction are 2^Per.
+  localparam int Per = $clog2(256 / Bus);
   logic second = 0;
   always @(posedge clk) second <= 1;
   logic [255:0] instruction;
@@ -137,7 +138,7 @@ module fetch_buffer_check #(
   (* anyconst *) logic [Bits-1:0] place;
   logic [Bus-1:0] beat;
   always @(posedge clk) if (write && index == place) beat <= data;
-  wire as_written = instruction[(place % Per) * Bus +: Bus] == beat;
-  always @* assume (second || (read == place / Per && as_written));
-  always @* if (second) holds_beats: assert (read != place / Per || as_written);
+  wire as_written = Bus'(instruction >> {place[Per-1:0], {$clog2(Bus){1'b0}}}) == beat;
+  always @* assume (second || (read == place[Bits-1:Per] && as_written));
+  always @* if (second) holds_beats: assert (read != place[Bits-1:Per] || as_written);
 endmodule

@@ -579,13 +579,6 @@ impl Translator {
                     {
                         operand
                     }
-                    // Yosys 0.23 makes one bit of a cast below a reduction: `|4'(x)` becomes `x[0]`.
-                    VerilogOpUnary::Any if matches!(operand, Expr::Resize(..)) => {
-                        operand.ne_(lit(self.typed(e)?.1.width, 0))
-                    }
-                    VerilogOpUnary::All | VerilogOpUnary::Xor if matches!(operand, Expr::Resize(..)) => {
-                        return Err("reduces a part of a local signal: give the part a name".into());
-                    }
                     VerilogOpUnary::Neg if width == 1 => operand,
                     VerilogOpUnary::Not if width == 1 => operand.lnot(),
                     VerilogOpUnary::Not => !operand,
