@@ -1,6 +1,6 @@
 # Everything here is a thin call: scripts/ and the `koch` command do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check area bench bless book faults fuzz fuzz-import networks sizes
+.PHONY: help setup demo test check area bench bless book faults formal fuzz fuzz-import mutants networks signoff sizes
 
 KOCH := cargo run --release --quiet --bin koch --
 NETWORKS := alexnet densenet121 googlenet mobilenetv1 mobilenetv2 resnet50 shufflenet squeezenet vgg16
@@ -41,6 +41,14 @@ area: setup ## Synthesise what the area estimate is fitted to, where the Verilog
 
 bless: setup ## Write the test snapshots anew
 	KOCH_BLESS=1 cargo test --workspace --release
+
+formal: setup ## Proves the formal properties, and that each notices its sabotages: docs/verification.md's part
+	rm -rf out/formal && mkdir -p out/formal
+	$(KOCH) generate --config testbench/formal/least.toml -o out/formal/rtl
+	testbench/formal/run.py out/formal/rtl > out/formal/table.md
+	scripts/page.py formal < out/formal/table.md
+
+signoff: formal ## What `make test` takes a slice of, whole: hours
 
 fuzz: setup ## Random layers and configs on every machine: N=2000 SEED=1
 	$(KOCH) fuzz --count $(N) --seed $(SEED)

@@ -66,6 +66,13 @@ void* koch_new(const char* trace, uint32_t seed) {
   return i;
 }
 
+#ifdef KOCH_MUTANTS
+// Switches a mutant on, of a design that `yosys mutate -ctrl mutant` has changed; 0 is none.
+void koch_select(void* instance, uint32_t mutant) {
+  static_cast<Instance*>(instance)->top.mutant = mutant;
+}
+#endif
+
 void koch_free(void* instance) {
   auto* i = static_cast<Instance*>(instance);
   i->top.final();

@@ -150,8 +150,17 @@ pub fn build(config: &Config, trace: bool) -> Result<PathBuf, BuildError> {
 
 /// [`build`] with a cache of one's own.
 pub fn build_in(cache: &Path, config: &Config, trace: bool) -> Result<PathBuf, BuildError> {
-    let design = hdl::koch::design(config);
-    let files = design.files();
+    build_files(cache, config, trace, &hdl::koch::design(config).files(), false)
+}
+
+/// The shared library of these files, a design of `config`. With `mutants` its top has an input `mutant`.
+fn build_files(
+    cache: &Path,
+    config: &Config,
+    trace: bool,
+    files: &[(String, String)],
+    mutants: bool,
+) -> Result<PathBuf, BuildError> {
     let verilator = hdl::cosim::verilator();
     let version = run(Command::new(&verilator).arg("--version"))?;
     let bus = format!("-DKOCH_BUS_BYTES={}", config.bus_bytes());
@@ -160,6 +169,9 @@ pub fn build_in(cache: &Path, config: &Config, trace: bool) -> Result<PathBuf, B
     let mut parts = vec![version.as_str(), BRIDGE, &bus, &counters, if trace { "trace" } else { "" }];
     parts.extend(VERILATOR_FLAGS.iter().chain(CXX_FLAGS));
     parts.extend(files.iter().flat_map(|(name, text)| [name.as_str(), text.as_str()]));
+    if mutants {
+        parts.push("mutants");
+    }
     let root = run(Command::new(&verilator).arg("--getenv").arg("VERILATOR_ROOT"))?;
     let include = Path::new(root.trim()).join("include");
     let mut flags: Vec<String> = CXX_FLAGS.iter().map(|f| (*f).to_owned()).collect();
@@ -173,6 +185,7 @@ pub fn build_in(cache: &Path, config: &Config, trace: bool) -> Result<PathBuf, B
         bus.clone(),
         counters.clone(),
     ]);
+    let of_design = if mutants { &["-DKOCH_MUTANTS".to_owned()][..] } else { &[] };
 
     // Verilator's own runtime, shared by all models.
     let runtime = cache.join(format!("runtime-{}", hash(&[&version, &flags.join(" ")])));
@@ -189,7 +202,7 @@ pub fn build_in(cache: &Path, config: &Config, trace: bool) -> Result<PathBuf, B
         let source = dir.join("rtl");
         fs::create_dir_all(&source).map_err(|e| failed("model directory", e))?;
         let mut paths = Vec::new();
-        for (name, text) in &files {
+        for (name, text) in files {
             let path = source.join(name);
             fs::write(&path, text).map_err(|e| failed(&path.display().to_string(), e))?;
             paths.push(path);
@@ -216,6 +229,7 @@ pub fn build_in(cache: &Path, config: &Config, trace: bool) -> Result<PathBuf, B
         }
         sources.sort();
         let mut flags = flags.clone();
+        flags.extend(of_design.iter().cloned());
         flags.push(format!("-I{}", objects.display()));
         let mut link = Command::new("g++");
         link.args(["-shared", "-o"]).arg(dir.join("libkoch.so")).args(compile(&sources, &flags, dir)?);
@@ -232,11 +246,17 @@ pub fn build_in(cache: &Path, config: &Config, trace: bool) -> Result<PathBuf, B
     Ok(target.join("libkoch.so"))
 }
 
+/// The shared library of a design of `config` that `yosys mutate -ctrl mutant` has changed.
+pub fn build_mutants(config: &Config, verilog: &str) -> Result<PathBuf, BuildError> {
+    build_files(&cache_dir(), config, false, &[("koch.sv".to_owned(), verilog.to_owned())], true)
+}
+
 type New = unsafe extern "C" fn(*const c_char, u32) -> *mut c_void;
 type Free = unsafe extern "C" fn(*mut c_void);
 type RequestsFn = unsafe extern "C" fn(*mut c_void, *mut Requests, *mut u8, *mut u64);
 type CycleFn = unsafe extern "C" fn(*mut c_void, *const Answers, *const u8, *mut Control);
 type StateFn = unsafe extern "C" fn(*mut c_void) -> u32;
+type SelectFn = unsafe extern "C" fn(*mut c_void, u32);
 type CountersFn = unsafe extern "C" fn(*mut c_void, *mut u64);
 
 /// A loaded library.
@@ -247,6 +267,8 @@ pub struct Library {
     cycle: CycleFn,
     state: StateFn,
     counters: CountersFn,
+    /// Of a design with mutants only.
+    select: Option<SelectFn>,
     _library: libloading::Library,
 }
 
@@ -265,6 +287,7 @@ impl Library {
                 cycle: *library.get::<CycleFn>(b"koch_cycle").map_err(error)?,
                 state: *library.get::<StateFn>(b"koch_state").map_err(error)?,
                 counters: *library.get::<CountersFn>(b"koch_counters").map_err(error)?,
+                select: library.get::<SelectFn>(b"koch_select").ok().map(|select| *select),
                 _library: library,
             })
         }
@@ -291,6 +314,14 @@ impl<'a> Instance<'a> {
         // SAFETY: the path is a C string or null, and outlives the call.
         let state = unsafe { (library.new)(path.as_ref().map_or(std::ptr::null(), |p| p.as_ptr()), seed) };
         Ok(Self { library, state, bus: bus as usize })
+    }
+
+    /// Switches a mutant on; a design without mutants stays as it is.
+    pub fn select(&mut self, mutant: u32) {
+        if let Some(select) = self.library.select {
+            // SAFETY: `state` is live.
+            unsafe { select(self.state, mutant) }
+        }
     }
 
     /// What the RTL drives on the memory bus; write data and strobes are filled in when `wvalid` is set.

@@ -14,6 +14,7 @@ pub struct Rtl {
     library: Library,
     trace: Option<PathBuf>,
     watch: Option<Watch>,
+    mutant: u32,
 }
 
 /// Told the cycle that a run has reached, every [`WATCH_EVERY`] cycles.
@@ -56,7 +57,18 @@ impl Rtl {
     /// Builds (or finds) the model of `config`. With `trace`, runs write a waveform there.
     pub fn new(config: &Config, trace: Option<PathBuf>) -> Result<Self, BuildError> {
         let library = Library::load(&bridge::build(config, trace.is_some())?)?;
-        Ok(Self { config: config.clone(), library, trace, watch: None })
+        Ok(Self { config: config.clone(), library, trace, watch: None, mutant: 0 })
+    }
+
+    /// Builds (or finds) the model of a design of `config` that `yosys mutate -ctrl mutant` has changed.
+    pub fn with_mutants(config: &Config, verilog: &str) -> Result<Self, BuildError> {
+        let library = Library::load(&bridge::build_mutants(config, verilog)?)?;
+        Ok(Self { config: config.clone(), library, trace: None, watch: None, mutant: 0 })
+    }
+
+    /// Runs are of this mutant from here on; 0 is none.
+    pub fn select(&mut self, mutant: u32) {
+        self.mutant = mutant;
     }
 
     /// Has `watch` told how far runs have got.
@@ -95,8 +107,10 @@ impl Rtl {
     /// The RTL after a reset, what has no reset filled by the seed.
     pub fn session(&self, seed: u64) -> Result<Session<'_>, RunError> {
         let seed = seed as u32 & 0x3fff_ffff | 1;
-        let instance = Instance::new(&self.library, self.config.bus_bytes(), self.trace.as_deref(), seed)
-            .map_err(RunError::Build)?;
+        let mut instance =
+            Instance::new(&self.library, self.config.bus_bytes(), self.trace.as_deref(), seed)
+                .map_err(RunError::Build)?;
+        instance.select(self.mutant);
         let mut session = Session { rtl: self, instance, audit: false, wrote_code: false };
         session.reset(3);
         Ok(session)

@@ -308,7 +308,7 @@ impl Builder<'_> {
 }
 
 /// A program of a few passes that fits the config.
-fn random_program(d: &mut Draw, config: &Config) -> Program {
+pub fn random_program(d: &mut Draw, config: &Config) -> Program {
     loop {
         let group = config.depth_channels();
         let channels = if d.chance(60) { d.between(1, group) } else { d.between(1, 3 * group) };

@@ -47,7 +47,7 @@ fn post(d: &mut Draw) -> Option<Post> {
 }
 
 /// A few convolutions of one map, each with its own second operands and table, if they fit the buffers.
-fn program(d: &mut Draw, config: &Config) -> Option<Program> {
+pub fn program(d: &mut Draw, config: &Config) -> Option<Program> {
     let (width, height, channels) = (d.between(1, 20), d.between(1, 6), d.between(1, 2 * WORD));
     let (mut weights, mut params, mut out, mut stored) = (0, 0, 0, 0);
     let (mut compute, mut stores) = (Vec::<Instruction>::new(), Vec::<Instruction>::new());

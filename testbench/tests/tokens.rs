@@ -17,13 +17,13 @@ const MAP_PITCH: u32 = 0x1_0000;
 const ORDERS: [Order; 4] = [Order::Program, Order::LoadsFirst, Order::LoadsLast, Order::Random(1)];
 
 /// Passes of 1 × 1 convolutions over a map, from buffer to buffer and through memory, and the layer number of each.
-struct Passes {
-    program: Program,
+pub struct Passes {
+    pub program: Program,
     layers: Vec<u32>,
 }
 
 impl Passes {
-    fn random(d: &mut Draw, config: &Config) -> Self {
+    pub fn random(d: &mut Draw, config: &Config) -> Self {
         let operand = config.operand_bytes();
         let passes = d.between(2, 6);
         let most = (config.cols.min(WORD) / config.lanes).min(config.pbuf_words() / passes);

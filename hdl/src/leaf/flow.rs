@@ -303,7 +303,8 @@ fn make_clocked(statements: &mut [Stmt]) {
     }
 }
 
-/// Yosys 0.23 takes no unary operator before a cast to one bit.
+/// Yosys 0.23 takes no unary operator before a cast to one bit, and makes one bit of any cast that is reduced: of
+/// `|4'(x)` it makes `x[0]`.
 fn cast_after(e: &mut Expr) {
     replace(e, &mut |e| match e {
         Expr::Unary(op, cast) if matches!(&**cast, Expr::Resize(w, _) if **w == Expr::Num(1)) => {
@@ -313,6 +314,19 @@ fn cast_after(e: &mut Expr) {
                 _ => cast,
             })
         }
+        Expr::Unary(op @ (UnaryOp::Any | UnaryOp::All), cast) => match &**cast {
+            Expr::Resize(w, _) => match **w {
+                Expr::Num(w @ 2..=64) => {
+                    let cast = (**cast).clone();
+                    Some(match op {
+                        UnaryOp::Any => cast.ne_(lit(w as u32, 0)),
+                        _ => cast.eq_(lit(w as u32, u64::MAX >> (64 - w))),
+                    })
+                }
+                _ => None,
+            },
+            _ => None,
+        },
         _ => None,
     });
 }

@@ -245,6 +245,12 @@ impl Checker<'_> {
                 self.error(format!("`{e}`: Yosys takes no unary operator before a cast to one bit"));
                 Some(1)
             }
+            Expr::Unary(UnaryOp::All | UnaryOp::Any | UnaryOp::Xor, inner)
+                if matches!(&**inner, Expr::Resize(..)) =>
+            {
+                self.error(format!("`{e}`: Yosys 0.23 reduces one bit of a cast only"));
+                Some(1)
+            }
             Expr::Unary(UnaryOp::Not | UnaryOp::Neg, e) => self.width(e),
             Expr::Unary(op, e) => {
                 let w = self.width(e);

@@ -1,0 +1,158 @@
+//! Runs the tests' programs on mutants of the RTL; `testbench/mutation/run.py` makes them.
+//!
+//!     mutants rtl CONFIG.toml DIRECTORY          writes the design
+//!     mutants run CONFIG.toml MUTANTS.v COUNT    a line each: number, tab, which program noticed, or `survives`
+//!
+//! A program notices a mutant if the run differs from the design's in status, counters, marks or output, or hangs or breaks
+//! a bus rule. That the design's own runs equal model and reference is what the tests of those names show.
+
+use spec::layer::Layer;
+use spec::{Config, ConfigSpec, MemorySpec, Program, Run};
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use testbench::Rtl;
+use testbench::cases::{Case, Draw, random_memory};
+
+#[allow(dead_code, unused_imports)]
+#[path = "../tests/depth.rs"]
+mod depth;
+#[allow(dead_code, unused_imports)]
+#[path = "../tests/post.rs"]
+mod post;
+#[allow(dead_code, unused_imports)]
+#[path = "../tests/tokens.rs"]
+mod tokens;
+
+/// A name and runs without a reset between them.
+type Item = (String, Vec<(Program, MemorySpec)>);
+
+const LAYERS: &[&str] = &[
+    "conv cin=3 h=6 w=5 cout=7 k=3 pad=1",
+    "conv cin=5 h=7 w=6 cout=9 k=1 stride=3",
+    "conv cin=4 h=9 w=9 cout=6 k=3 dil=2 pad=2 relu",
+    "conv cin=12 h=6 w=5 cout=8 kh=1 kw=5 pl=2 pr=1 groups=4",
+    "conv cin=6 h=8 w=8 cout=6 k=3 pad=1 groups=6",
+    "fc in=100 out=13",
+];
+
+/// Programs that end with an error, each followed by one that does not.
+const BAD: &[&[&str]] = &[
+    &["load src=0 run_bytes=16 runs=1 row_bytes=16"],
+    &["rect pop_prev=1 nx=1 ny=1", "end"],
+    &["rect pop_next=2 nx=1 ny=1", "end"],
+    &["load pop_next=1 src=0 run_bytes=16 runs=1 row_bytes=16", "end"],
+    &["load pop_prev=1 src=0 run_bytes=16 runs=1 row_bytes=16", "end"],
+    &["store pop_prev=1 seg_bytes=4 run_bytes=4 runs=1", "end"],
+    &["store seg_bytes=0 run_bytes=4 runs=1", "end"],
+    &["load src=0 run_bytes=0 runs=1 row_bytes=16", "end"],
+    &["rect nx=0 ny=1", "end"],
+];
+
+fn battery(config: &Config) -> Result<Vec<Item>, String> {
+    let slow = MemorySpec { stall_percent: 40, stall_seed: 5, latency: 7, outstanding: 2, ..MemorySpec::default() };
+    let good = Case::new(config.clone(), LAYERS[0].parse().map_err(|e| format!("{e}"))?, slow.clone(), 3)?;
+    let mut items = Vec::new();
+    for index in 0..6 {
+        let d = &mut Draw::new(7, index);
+        if let Some(program) = std::iter::repeat_with(|| post::program(d, config)).take(50).flatten().next() {
+            items.push((format!("post {index}"), vec![(program, random_memory(d, config))]));
+        }
+        let program = depth::random_program(d, config);
+        items.push((format!("depth {index}"), vec![(program, random_memory(d, config))]));
+        let program = tokens::Passes::random(d, config).program;
+        items.push((format!("tokens {index}"), vec![(program, random_memory(d, config))]));
+    }
+    for (text, seed) in LAYERS.iter().zip(3..) {
+        let layer: Layer = text.parse().map_err(|e| format!("{e}"))?;
+        let case = Case::new(config.clone(), layer, slow.clone(), seed)?;
+        items.push(((*text).to_owned(), vec![(case.program, slow.clone())]));
+    }
+    for lines in BAD {
+        let mut code = Vec::new();
+        for line in *lines {
+            let instruction: spec::isa::Instruction = line.parse().map_err(|e| format!("{line}: {e}"))?;
+            code.extend(instruction.encode().map_err(|e| format!("{line}: {e}"))?);
+        }
+        let bad = Program { base: 0x1000, code, ..Program::default() };
+        items.push((format!("error: {}", lines[0]), vec![(bad, slow.clone()), (good.program.clone(), slow.clone())]));
+    }
+    for index in 0..12 {
+        let case = Case::random(9, index, config);
+        if case.layer.padded_macs() < 60_000 {
+            items.push((format!("random {index}"), vec![(case.program, case.memory)]));
+        }
+    }
+    Ok(items)
+}
+
+fn runs(rtl: &Rtl, item: &Item, limit: u64) -> Option<Vec<Run>> {
+    let programs: Vec<(&Program, &MemorySpec)> = item.1.iter().map(|(p, m)| (p, m)).collect();
+    rtl.run_in_turn(&programs, limit).ok()
+}
+
+fn same(a: &[Run], b: &[Run]) -> bool {
+    a.len() == b.len()
+        && a.iter().zip(b).all(|(a, b)| {
+            (a.status, &a.counters, &a.marks, &a.output) == (b.status, &b.counters, &b.marks, &b.output)
+        })
+}
+
+fn compare(config: &Config, verilog: &str, count: u32) -> Result<(), String> {
+    let items = battery(config)?;
+    let rtl = Rtl::with_mutants(config, verilog).map_err(|e| e.to_string())?;
+    let mut golden = Vec::new();
+    for item in &items {
+        let runs = runs(&rtl, item, 4_000_000).ok_or_else(|| format!("{}: the design itself fails", item.0))?;
+        let cycles = runs.iter().map(|r| r.counters.cycles).max().unwrap_or(0);
+        eprintln!("{}: {cycles} cycles", item.0);
+        golden.push((runs, 2 * cycles + 1000));
+    }
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|&k| golden[k].1);
+    let next = AtomicU32::new(1);
+    let work = || -> Result<(), String> {
+        let mut rtl = Rtl::with_mutants(config, verilog).map_err(|e| e.to_string())?;
+        loop {
+            let mutant = next.fetch_add(1, Ordering::Relaxed);
+            if mutant > count {
+                return Ok(());
+            }
+            rtl.select(mutant);
+            let noticed = order.iter().find(|&&k| {
+                let (want, limit) = &golden[k];
+                !runs(&rtl, &items[k], *limit).is_some_and(|got| same(want, &got))
+            });
+            println!("{mutant}\t{}", noticed.map_or("survives", |&k| items[k].0.as_str()));
+        }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        handles.into_iter().try_for_each(|h| h.join().map_err(|_| "a worker panicked".to_owned())?)
+    })
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let config = |path: &str| -> Result<Config, String> {
+        let text = std::fs::read_to_string(path).map_err(|e| format!("{path}: {e}"))?;
+        let spec = ConfigSpec::from_toml(&text).map_err(|e| e.to_string())?;
+        Config::new("mutants", spec).map_err(|e| e.to_string())
+    };
+    let done = match words[..] {
+        ["rtl", path, directory] => config(path).and_then(|c| {
+            let written = hdl::tools::write(&hdl::koch::design(&c), Path::new(directory));
+            written.map(|_| ()).map_err(|e| format!("{directory}: {e}"))
+        }),
+        ["run", path, verilog, count] => config(path).and_then(|c| {
+            let text = std::fs::read_to_string(verilog).map_err(|e| format!("{verilog}: {e}"))?;
+            compare(&c, &text, count.parse().map_err(|e| format!("{count}: {e}"))?)
+        }),
+        _ => Err("mutants rtl CONFIG DIRECTORY, or mutants run CONFIG MUTANTS COUNT".to_owned()),
+    };
+    if let Err(e) = done {
+        eprintln!("mutants: {e}");
+        std::process::exit(2);
+    }
+}
