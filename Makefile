@@ -1,6 +1,6 @@
 # Everything here is a thin call: scripts/ and the `koch` command do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check area bench bless book formal fuzz fuzz-import networks signoff sizes
+.PHONY: help setup demo test check area bench bless book formal fuzz fuzz-import mutants networks signoff sizes
 
 KOCH := cargo run --release --quiet --bin koch --
 NETWORKS := alexnet densenet121 googlenet mobilenetv1 mobilenetv2 resnet50 shufflenet squeezenet vgg16
@@ -48,7 +48,12 @@ formal: setup ## Proves the formal properties, and that each notices its sabotag
 	testbench/formal/run.py out/formal/rtl > out/formal/table.md
 	scripts/page.py formal < out/formal/table.md
 
-signoff: formal ## What `make test` takes a slice of, whole: hours
+mutants: setup ## Runs the tests' programs on mutants of the RTL: N=2000 SEED=1
+	mkdir -p out
+	testbench/mutation/run.py --count $(N) --seed $(SEED) > out/mutants.md
+	scripts/page.py mutation < out/mutants.md
+
+signoff: formal mutants ## What `make test` takes a slice of, whole: hours
 
 fuzz: setup ## Random layers and configs on every machine: N=2000 SEED=1
 	$(KOCH) fuzz --count $(N) --seed $(SEED)
