@@ -48,7 +48,12 @@ formal: setup ## Proves the formal properties, and that each notices its sabotag
 	testbench/formal/run.py out/formal/rtl > out/formal/table.md
 	scripts/page.py formal < out/formal/table.md
 
-signoff: formal ## What `make test` takes a slice of, whole: hours
+mutants: setup ## Runs the tests' programs on mutants of the RTL: N=2000 SEED=1
+	mkdir -p out
+	testbench/mutation/run.py --count $(N) --seed $(SEED) > out/mutants.md
+	scripts/page.py mutation < out/mutants.md
+
+signoff: formal mutants ## What `make test` takes a slice of, whole: hours
 
 fuzz: setup ## Random layers and configs on every machine: N=2000 SEED=1
 	$(KOCH) fuzz --count $(N) --seed $(SEED)

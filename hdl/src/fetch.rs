@@ -199,7 +199,6 @@ impl Logic for Fetch {
         self.read_index.next = bit_cast::<4, 32>(self.dispatched.q.val());
         self.ended.next = self.end.q.val();
         // A request may be granted in this very cycle.
-        self.quiet.next =
-            self.end.q.val() | (self.head.val() & self.full.val() & !self.request_valid.val());
+        self.quiet.next = self.end.q.val() | (self.head.val() & self.full.val() & !self.request_valid.val());
     }
 }

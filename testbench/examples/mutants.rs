@@ -49,7 +49,8 @@ const BAD: &[&[&str]] = &[
 ];
 
 fn battery(config: &Config) -> Result<Vec<Item>, String> {
-    let slow = MemorySpec { stall_percent: 40, stall_seed: 5, latency: 7, outstanding: 2, ..MemorySpec::default() };
+    let slow =
+        MemorySpec { stall_percent: 40, stall_seed: 5, latency: 7, outstanding: 2, ..MemorySpec::default() };
     let good = Case::new(config.clone(), LAYERS[0].parse().map_err(|e| format!("{e}"))?, slow.clone(), 3)?;
     let mut items = Vec::new();
     for index in 0..6 {
@@ -74,7 +75,10 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
             code.extend(instruction.encode().map_err(|e| format!("{line}: {e}"))?);
         }
         let bad = Program { base: 0x1000, code, ..Program::default() };
-        items.push((format!("error: {}", lines[0]), vec![(bad, slow.clone()), (good.program.clone(), slow.clone())]));
+        items.push((
+            format!("error: {}", lines[0]),
+            vec![(bad, slow.clone()), (good.program.clone(), slow.clone())],
+        ));
     }
     for index in 0..12 {
         let case = Case::random(9, index, config);
@@ -102,7 +106,8 @@ fn compare(config: &Config, verilog: &str, count: u32) -> Result<(), String> {
     let rtl = Rtl::with_mutants(config, verilog).map_err(|e| e.to_string())?;
     let mut golden = Vec::new();
     for item in &items {
-        let runs = runs(&rtl, item, 4_000_000).ok_or_else(|| format!("{}: the design itself fails", item.0))?;
+        let runs =
+            runs(&rtl, item, 4_000_000).ok_or_else(|| format!("{}: the design itself fails", item.0))?;
         let cycles = runs.iter().map(|r| r.counters.cycles).max().unwrap_or(0);
         eprintln!("{}: {cycles} cycles", item.0);
         golden.push((runs, 2 * cycles + 1000));

@@ -51,36 +51,40 @@ module uses_check (
 endmodule
 
 // The end of a run: when busy falls, no burst is under way and no more is asked for. `reads_idle` and `sender_idle` mean
-// what pins.sv proves of them.
+// what pins.sv proves of them. When all is quiet nobody pushes, so engines that wait go on
+// waiting; and at reset queues are empty.
 module ends_check (
   input logic clk
 );
   logic started = 0;
   always @(posedge clk) started <= 1;
 
-  logic control_busy, control_halt, control_clear, reads_idle, sender_idle, requester_quiet, gatherer_quiet;
+  logic control_busy, control_halt, control_clear, reads_idle, sender_idle, quiet;
   logic fetch_request_valid, requester_request_valid, reads_fetch_ready, reads_load_ready, gatherer_burst_done;
+  logic requester_quiet, gatherer_quiet;
   koch dut (
     .clk_i(clk), .rst_ni(started), .control_busy(control_busy), .control_halt(control_halt),
-    .control_clear(control_clear), .reads_idle(reads_idle), .sender_idle(sender_idle),
+    .control_clear(control_clear), .reads_idle(reads_idle), .sender_idle(sender_idle), .quiet(quiet),
     .fetch_request_valid(fetch_request_valid), .requester_request_valid(requester_request_valid),
     .reads_fetch_ready(reads_fetch_ready), .reads_load_ready(reads_load_ready),
-    .gatherer_burst_done(gatherer_burst_done)
+    .gatherer_burst_done(gatherer_burst_done), .requester_quiet(requester_quiet),
+    .gatherer_quiet(gatherer_quiet)
   );
   wire asks = (fetch_request_valid && reads_fetch_ready) || (requester_request_valid && reads_load_ready);
-  // What the masters promise: idle they stay unless asked, and after an error nobody is granted anything.
-  logic reads_rest = 0, sender_rests = 0, begun = 0;
+  // The masters stay idle unless they are asked, and grant nothing after an error.
+  logic reads_rest = 0, sender_rests = 0, begun = 0, over = 1;
   always @(posedge clk) begin
     begun <= started;
     reads_rest <= started && reads_idle && !asks;
     sender_rests <= started && sender_idle && !gatherer_burst_done;
+    over <= !started || quiet && control_busy && !control_halt || over && !control_clear;
   end
   always @* begin
     assume (!begun || !reads_rest || reads_idle);
     assume (!begun || !sender_rests || sender_idle);
-    assume (begun || !started || (reads_idle && sender_idle));
+    assume (begun || (reads_idle && sender_idle));
+    assume (!over || (requester_quiet && gatherer_quiet));
     assume (!control_halt || (!reads_fetch_ready && !reads_load_ready));
-    assume (started || (!reads_fetch_ready && !reads_load_ready));
   end
   always @* if (started) begin
     done_means_idle: assert (control_busy || (reads_idle && sender_idle));

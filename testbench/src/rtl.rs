@@ -107,9 +107,8 @@ impl Rtl {
     /// The RTL after a reset, what has no reset filled by the seed.
     pub fn session(&self, seed: u64) -> Result<Session<'_>, RunError> {
         let seed = seed as u32 & 0x3fff_ffff | 1;
-        let mut instance =
-            Instance::new(&self.library, self.config.bus_bytes(), self.trace.as_deref(), seed)
-                .map_err(RunError::Build)?;
+        let mut instance = Instance::new(&self.library, self.config.bus_bytes(), self.trace.as_deref(), seed)
+            .map_err(RunError::Build)?;
         instance.select(self.mutant);
         let mut session = Session { rtl: self, instance, audit: false, wrote_code: false };
         session.reset(3);
