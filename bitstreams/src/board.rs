@@ -319,8 +319,8 @@ impl Board {
         Ok(())
     }
 
-    /// All of the board but the pins, `koch_board` and what is in it: names and texts of files.
-    pub fn design(&self, config: &Config, uart: Uart) -> Vec<(String, String)> {
+    /// `koch_board` and what is in it but for the RAM blocks: names and texts of files.
+    fn design(&self, config: &Config, uart: Uart) -> Vec<(String, String)> {
         let mut files = hdl::koch::design(config).files();
         let value = |key: &str| match key {
             "clocks_per_bit" => uart.clocks_per_bit,
@@ -341,8 +341,13 @@ impl Board {
             text = text.replace("@single_port@", if self.single_port() { "1'b1" } else { "1'b0" });
             files.push((name.to_owned(), text));
         }
-        let store = if self.single_port() { STORE_SPRAM } else { STORE };
-        files.push(("koch_store.sv".to_owned(), store.to_owned()));
+        files
+    }
+
+    /// `koch_board` for simulation: what the part's RAM blocks hold is in plain arrays.
+    pub fn simulated(&self, config: &Config, uart: Uart) -> Vec<(String, String)> {
+        let mut files = self.design(config, uart);
+        files.push(("koch_store.sv".to_owned(), STORE.to_owned()));
         files
     }
 
@@ -352,6 +357,8 @@ impl Board {
             return Ok(hdl::koch::design(config).files());
         }
         let mut files = self.design(config, self.uart()?);
+        let store = if self.single_port() { STORE_SPRAM } else { STORE };
+        files.push(("koch_store.sv".to_owned(), store.to_owned()));
         files.push(("koch_clock.sv".to_owned(), self.pll()?.1));
         files.push(("top.sv".to_owned(), self.top.clone()));
         Ok(files)

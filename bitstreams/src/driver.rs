@@ -21,6 +21,21 @@ pub trait Port {
     fn pause(&mut self) -> io::Result<()>;
 }
 
+impl<P: Port + ?Sized> Port for Box<P> {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        (**self).send(bytes)
+    }
+    fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        (**self).receive(buffer)
+    }
+    fn settle(&mut self) -> io::Result<()> {
+        (**self).settle()
+    }
+    fn pause(&mut self) -> io::Result<()> {
+        (**self).pause()
+    }
+}
+
 /// A serial port.
 pub struct Serial(serial2::SerialPort);
 
