@@ -69,12 +69,10 @@ module koch_link #(
   localparam logic [3:0] AtReplyCrc = 4'd12;
 
   function automatic logic [15:0] crc_of(input logic [15:0] crc, input logic [7:0] data);
-    logic [15:0] c;
-    c = crc ^ {data, 8'd0};
+    crc_of = crc ^ {data, 8'd0};
     for (int k = 0; k < 8; k = k + 1) begin
-      c = c[15] ? {c[14:0], 1'b0} ^ 16'h1021 : {c[14:0], 1'b0};
+      crc_of = crc_of[15] ? {crc_of[14:0], 1'b0} ^ 16'h1021 : {crc_of[14:0], 1'b0};
     end
-    return c;
   endfunction
 
   logic received;
@@ -131,6 +129,7 @@ module koch_link #(
   logic [7:0] crc_byte;
   logic [31:0] fetched_word;
   logic legal;
+  logic legal_q;
   logic [32:0] after;
 
   assign operation = head_q[7:0];
@@ -206,7 +205,10 @@ module koch_link #(
       asked_q <= 1'b0;
       wrote_address_q <= 1'b0;
       wrote_data_q <= 1'b0;
+      legal_q <= 1'b0;
     end else begin
+      // The head is complete two bytes before this matters.
+      legal_q <= legal;
       silence_q <= received || !listening ? '0 : silence_q + 1'b1;
       if (received && listening) crc_q <= crc_of(crc_q, rx_data);
       if (sent && (state_q == AtStatus || state_q == AtSend)) crc_q <= crc_of(crc_q, tx_data);
@@ -241,7 +243,7 @@ module koch_link #(
           crc_q <= '1;
           byte_q <= 3'd0;
           left_q <= count;
-          if (!legal) status_q <= StatusRequest;
+          if (!legal_q) status_q <= StatusRequest;
           if (crc_q != 16'd0) begin
             state_q <= AtSync;
           end else if (operation[0] && count != 8'd0) begin

@@ -216,7 +216,7 @@ impl Board {
     fn check(&self) -> Result<(), BoardError> {
         let at = |text: String| error(format!("board {}: {text}", self.name));
         let (least, most) = match self.flow {
-            Flow::Ice40 => (64 << 10, 128 << 10),
+            Flow::Ice40 => (128 << 10, 128 << 10),
             _ => (4 << 10, 1 << 20),
         };
         if !self.memory.is_power_of_two() || !(least..=most).contains(&self.memory) {

@@ -10,8 +10,10 @@ use std::process::Command;
 use std::time::Instant;
 use std::{env, fmt, fs};
 
-/// Options of Yosys for an ECP5. Wide multiplexers of LUTs take more LUTs than they save: a PE 618 instead of 270.
-const ECP5: &str = "synth_ecp5 -nowidelut -top top -json netlist.json";
+/// Wide multiplexers of LUTs take more LUTs than they save: a PE 618 instead of 270. Without the merge every flip-flop
+/// keeps an inverter of the reset of its own: a LUT each, and a reset net each, of which a tile has but two.
+const ECP5: &str = "synth_ecp5 -nowidelut -top top -run begin:map_luts\nopt_merge\nopt_clean\n\
+                    synth_ecp5 -nowidelut -top top -run map_luts: -json netlist.json";
 const ICE40: &str = "synth_ice40 -device u -dsp -spram -top top -json netlist.json";
 const XC7: &str = "synth_xilinx -family xc7 -top koch -noiopad -noclkbuf";
 
@@ -130,7 +132,7 @@ fn run(dir: &Path, names: &[&str], args: &[String]) -> Result<String, FlowError>
         return Ok(text);
     }
     // The errors, or what was said last.
-    let mut errors: Vec<&str> = text.lines().filter(|l| l.starts_with("ERROR")).collect();
+    let mut errors: Vec<&str> = text.lines().filter(|l| l.contains("ERROR")).collect();
     if errors.is_empty() {
         errors = text.lines().rev().take(5).collect();
         errors.reverse();

@@ -1,4 +1,4 @@
-// The bytes of the memory in the single-port RAM of an iCE40 UltraPlus: words of 4 bytes, 16384 of them a bank.
+// The bytes of the memory in the single-port RAM of an iCE40 UltraPlus: 32768 words of 4 bytes.
 // Latency: two cycles from address to data. A cycle that writes reads nothing.
 
 `default_nettype none
@@ -16,41 +16,32 @@ module koch_store #(
   output logic [Bytes*8-1:0]       read_data_o
 );
 
-  localparam int Banks = Words / 16384;
-  localparam int Select = $clog2(Banks);
-
-  logic [$clog2(Words)-1:0] address;
-  logic [31:0] bank_data [Banks];
+  logic [14:0] address;
+  logic bank_q;
+  logic [63:0] data;
 
   assign address = write_i ? write_address_i : read_address_i;
 
-  for (genvar b = 0; b < Banks; b = b + 1) begin : gen_bank
-    logic chosen;
-    assign chosen = (address >> 14) == ($clog2(Words))'(b);
+  for (genvar b = 0; b < 2; b = b + 1) begin : gen_bank
     for (genvar h = 0; h < 2; h = h + 1) begin : gen_half
       SB_SPRAM256KA u_spram (
         .CLOCK      (clk_i),
         .ADDRESS    (address[13:0]),
         .DATAIN     (write_data_i[16*h +: 16]),
         .MASKWREN   ({{2{write_enable_i[2*h+1]}}, {2{write_enable_i[2*h]}}}),
-        .WREN       (write_i && chosen),
+        .WREN       (write_i && address[14] == 1'(b)),
         .CHIPSELECT (1'b1),
         .STANDBY    (1'b0),
         .SLEEP      (1'b0),
         .POWEROFF   (1'b1),
-        .DATAOUT    (bank_data[b][16*h +: 16])
+        .DATAOUT    (data[32*b+16*h +: 16])
       );
     end
   end
 
-  if (Banks == 1) begin : gen_one
-    always_ff @(posedge clk_i) read_data_o <= bank_data[0];
-  end else begin : gen_choice
-    logic [Select-1:0] bank_q;
-    always_ff @(posedge clk_i) begin
-      bank_q <= address[14 +: Select];
-      read_data_o <= bank_data[bank_q];
-    end
+  always_ff @(posedge clk_i) begin
+    bank_q <= address[14];
+    read_data_o <= bank_q ? data[63:32] : data[31:0];
   end
 
 endmodule
