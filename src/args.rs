@@ -330,7 +330,7 @@ impl BoardArgs {
             Some(name) => {
                 let (name, spec) = spec_of(name)?;
                 Config::new(&name, spec)?
-            },
+            }
             None => board.config.clone(),
         };
         board.accepts(&config)?;

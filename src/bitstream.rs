@@ -39,7 +39,9 @@ impl Printed for Report {
     fn print_csv(&self) -> Outcome {
         let Row { board, config, hash, macs, luts, ffs, multipliers, block_rams, .. } = &self.row;
         let Row { luts_of, fmax_mhz, clock_mhz, seconds, .. } = &self.row;
-        say!("board,config,hash,macs,luts,luts_of,ffs,multipliers,block_rams,fmax_mhz,clock_mhz,gops,seconds");
+        say!(
+            "board,config,hash,macs,luts,luts_of,ffs,multipliers,block_rams,fmax_mhz,clock_mhz,gops,seconds"
+        );
         say!(
             "{board},{config},{hash},{macs},{luts},{luts_of},{ffs},{multipliers},{block_rams},{fmax_mhz},\
              {clock_mhz:.3},{:.3},{seconds:.0}",
@@ -65,10 +67,20 @@ impl Printed for Report {
             row.luts as f64 / row.macs as f64
         );
         if row.fmax_mhz > 0.0 {
-            say!("  fastest clock {:.1} MHz, {:.2} GOP/s; built for {:.1} MHz", row.fmax_mhz, self.gops, row.clock_mhz);
+            say!(
+                "  fastest clock {:.1} MHz, {:.2} GOP/s; built for {:.1} MHz",
+                row.fmax_mhz,
+                self.gops,
+                row.clock_mhz
+            );
         }
         if let Some(c) = &self.critical {
-            say!("  longest path {:.2} ns, {:.2} of it routing, {} cells:", c.ns, c.routing_ns, c.logic_levels);
+            say!(
+                "  longest path {:.2} ns, {:.2} of it routing, {} cells:",
+                c.ns,
+                c.routing_ns,
+                c.logic_levels
+            );
             say!("    from {}", c.from);
             say!("    to   {}", c.to);
         }
@@ -101,5 +113,6 @@ pub fn run(args: &Args) -> Outcome {
         write_file(path, &std::fs::read(made)?)?;
         bitstream = Some(path.clone());
     }
-    Report { gops: built.row.gops(), row: built.row, critical: built.critical, bitstream }.print(&args.printed)
+    Report { gops: built.row.gops(), row: built.row, critical: built.critical, bitstream }
+        .print(&args.printed)
 }

@@ -173,7 +173,10 @@ impl Board {
         let read = |file: &str| {
             let path = dir.join(file);
             std::fs::read_to_string(&path).map_err(|e| {
-                BoardError(format!("{}: {e}; docs/boards.md says what a board's folder holds", path.display()))
+                BoardError(format!(
+                    "{}: {e}; docs/boards.md says what a board's folder holds",
+                    path.display()
+                ))
             })
         };
         let board = read("board.toml")?;
@@ -233,7 +236,10 @@ impl Board {
             ));
         }
         if !self.outstanding.is_power_of_two() || !(2..=16).contains(&self.outstanding) {
-            return at(format!("outstanding = {}: must be 2, 4, 8 or 16 bursts; use one of these", self.outstanding));
+            return at(format!(
+                "outstanding = {}: must be 2, 4, 8 or 16 bursts; use one of these",
+                self.outstanding
+            ));
         }
         if !(9_600..=12_000_000).contains(&self.baud) {
             return at(format!("baud = {}: must be 9600..=12000000; bring it into the range", self.baud));
@@ -332,7 +338,8 @@ impl Board {
             "interval" => self.interval(),
             _ => 0,
         };
-        let names = ["clocks_per_bit", "timeout_bits", "bytes", "words", "latency", "outstanding", "interval"];
+        let names =
+            ["clocks_per_bit", "timeout_bits", "bytes", "words", "latency", "outstanding", "interval"];
         for (name, text) in RTL {
             let mut text = text.to_owned();
             for key in names {

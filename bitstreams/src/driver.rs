@@ -176,7 +176,10 @@ impl<P: Port> Driver<P> {
         let shape = driver.registers("id", 3)?;
         let wanted = u32::from_str_radix(&config.hash()[..8], 16).unwrap_or(0);
         if shape[0] != ID {
-            return error(format!("register id is {:#010x}, not {ID:#010x}: load a bitstream of koch", shape[0]));
+            return error(format!(
+                "register id is {:#010x}, not {ID:#010x}: load a bitstream of koch",
+                shape[0]
+            ));
         }
         if shape[2] != wanted {
             return error(format!(
@@ -368,14 +371,11 @@ impl<P: Port> Driver<P> {
             }
             self.port.pause()?;
         };
-        let words = self.request(
-            Operation::ReadRegister,
-            COUNTERS_OFFSET,
-            (2 * Counters::ALL.len()) as u8,
-            &[],
-        )?;
+        let words =
+            self.request(Operation::ReadRegister, COUNTERS_OFFSET, (2 * Counters::ALL.len()) as u8, &[])?;
         let (pairs, _) = words.as_chunks::<2>();
-        let values: Vec<u64> = pairs.iter().map(|[low, high]| u64::from(*low) | u64::from(*high) << 32).collect();
+        let values: Vec<u64> =
+            pairs.iter().map(|[low, high]| u64::from(*low) | u64::from(*high) << 32).collect();
         let output = self.read(program.output.0, program.output.1)?;
         Ok(Run {
             status: Status::from_code(status >> 8 & 15).unwrap_or_default(),

@@ -175,7 +175,8 @@ pub fn build(
     let target = cache.join(format!("bitstream-{}-{hash}", board.name));
     if !target.join("row.json").exists() {
         fs::create_dir_all(cache).map_err(|e| file(cache, &e))?;
-        let made = tempfile::Builder::new().prefix("build-").tempdir_in(cache).map_err(|e| file(cache, &e))?;
+        let made =
+            tempfile::Builder::new().prefix("build-").tempdir_in(cache).map_err(|e| file(cache, &e))?;
         make(made.path(), board, config, &sources, &script, &place, &mut step)?;
         let made = made.keep();
         if fs::rename(&made, &target).is_err() {
@@ -192,7 +193,9 @@ pub fn build(
     };
     let bitstream = Some(target.join(bitstream_name(board.flow))).filter(|p| p.exists());
     if board.flow != Flow::Xc7 && row.fmax_mhz < row.clock_mhz {
-        let path = critical.as_ref().map_or(String::new(), |c| format!(" ({:.1} ns from {} to {})", c.ns, c.from, c.to));
+        let path = critical
+            .as_ref()
+            .map_or(String::new(), |c| format!(" ({:.1} ns from {} to {})", c.ns, c.from, c.to));
         return Err(FlowError::Timing(format!(
             "{} on {} reaches {:.1} MHz, {:.1} are asked for{path}: build it with --mhz {:.0}, or another --seed",
             config.name,
@@ -235,7 +238,8 @@ fn script(flow: Flow, sources: &[(String, String)]) -> String {
 /// Arguments of nextpnr.
 fn place(board: &Board, seed: u32) -> Vec<String> {
     let clock = format!("{:.3}", board.clock_mhz);
-    let mut list = args(&["--json", "netlist.json", "--top", "top", "--report", "report.json", "--timing-allow-fail"]);
+    let mut list =
+        args(&["--json", "netlist.json", "--top", "top", "--report", "report.json", "--timing-allow-fail"]);
     list.extend(args(&["--freq", &clock, "--seed", &seed.to_string(), "--package", &board.package]));
     list.push(format!("--{}", board.device));
     match board.flow {
@@ -311,7 +315,9 @@ fn make(
         run(dir, nextpnr, place)?;
         let text = fs::read_to_string(dir.join("report.json")).map_err(|e| file(dir, &e))?;
         let (used, fmax, _) = report(&text)?;
-        let of = |names: &[&str]| names.iter().filter_map(|n| used.get(*n)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        let of = |names: &[&str]| {
+            names.iter().filter_map(|n| used.get(*n)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+        };
         (row.luts, row.luts_of) = of(&["TRELLIS_COMB", "ICESTORM_LC"]);
         // An iCE40 has a flip-flop in each logic cell, which nextpnr counts as one.
         row.ffs = match board.flow {
@@ -392,13 +398,16 @@ type Used = BTreeMap<String, (u64, u64)>;
 
 /// What nextpnr's report says: cells used and available, the slowest clock, its longest path.
 fn report(text: &str) -> Result<(Used, f64, Option<Critical>), FlowError> {
-    let report: Report = serde_json::from_str(text)
-        .map_err(|e| FlowError::Tool(format!("nextpnr's report: {e}; is it a version that setup.sh installs?")))?;
+    let report: Report = serde_json::from_str(text).map_err(|e| {
+        FlowError::Tool(format!("nextpnr's report: {e}; is it a version that setup.sh installs?"))
+    })?;
     let slowest = report.fmax.iter().min_by(|a, b| a.1.achieved.total_cmp(&b.1.achieved));
     let fmax = slowest.map_or(0.0, |(_, c)| c.achieved);
     let used = report.utilization.into_iter().map(|(n, u)| (n, (u.used, u.available))).collect();
     // Of the clock itself: both ends are at it.
-    let inner = |p: &&PathReport| slowest.is_some_and(|(clock, _)| p.from.ends_with(clock.as_str()) && p.to == p.from);
+    let inner = |p: &&PathReport| {
+        slowest.is_some_and(|(clock, _)| p.from.ends_with(clock.as_str()) && p.to == p.from)
+    };
     let critical = report.critical_paths.iter().find(inner).map(|p| {
         let sum = |kind: &str| p.path.iter().filter(|s| s.kind == kind).map(|s| s.delay).sum::<f64>();
         let end = |e: &End| format!("{}.{}", e.cell, e.port);

@@ -69,7 +69,8 @@ pub fn ecp5(osc: f64, out: f64) -> Option<(f64, String)> {
         ("ENCLKOP", "1'b0"),
         ("LOCK", "locked_o"),
     ];
-    let attributes = format!("(* FREQUENCY_PIN_CLKI=\"{osc}\", FREQUENCY_PIN_CLKOP=\"{made:.6}\" *)\n  EHXPLLL");
+    let attributes =
+        format!("(* FREQUENCY_PIN_CLKI=\"{osc}\", FREQUENCY_PIN_CLKOP=\"{made:.6}\" *)\n  EHXPLLL");
     let comment = format!("{osc} MHz to {made:.3} MHz.");
     Some((made, module(&comment, &attributes, &parameters, &pins)))
 }

@@ -157,10 +157,8 @@ pub fn build(config: &Config, trace: bool) -> Result<PathBuf, BuildError> {
 /// [`build`] with a cache of one's own.
 pub fn build_in(cache: &Path, config: &Config, trace: bool) -> Result<PathBuf, BuildError> {
     let counters: String = Counters::ALL.iter().map(|(name, _)| format!("KOCH_COUNTER({name})")).collect();
-    let defines = vec![
-        format!("-DKOCH_BUS_BYTES={}", config.bus_bytes()),
-        format!("-DKOCH_COUNTERS={counters}"),
-    ];
+    let defines =
+        vec![format!("-DKOCH_BUS_BYTES={}", config.bus_bytes()), format!("-DKOCH_COUNTERS={counters}")];
     let files = hdl::koch::design(config).files();
     Source { name: &config.name, top: "koch", bridge: BRIDGE, defines, files, trace }.build_in(cache)
 }
