@@ -38,6 +38,12 @@ void Cycle(Instance* i) {
     }
   }
 }
+// The instance behind a handle, whose context becomes that of the thread: there may be several.
+Instance* Of(void* instance) {
+  auto* i = static_cast<Instance*>(instance);
+  Verilated::threadContextp(&i->context);
+  return i;
+}
 }  // namespace
 
 extern "C" {
@@ -65,14 +71,14 @@ void* board_new(uint32_t seed) {
 }
 
 void board_free(void* instance) {
-  auto* i = static_cast<Instance*>(instance);
+  auto* i = Of(instance);
   i->top.final();
   delete i;
 }
 
 // Sends bytes.
 void board_send(void* instance, const uint8_t* bytes, size_t count) {
-  auto* i = static_cast<Instance*>(instance);
+  auto* i = Of(instance);
   for (size_t k = 0; k < count; ++k) {
     const unsigned frame = 0x200u | static_cast<unsigned>(bytes[k]) << 1;
     for (int bit = 0; bit < 10; ++bit) {
@@ -84,7 +90,7 @@ void board_send(void* instance, const uint8_t* bytes, size_t count) {
 
 // Passes cycles until `count` bytes have come in, `cycles` have passed, or the accelerator is done if `done` says so.
 size_t board_receive(void* instance, uint8_t* bytes, size_t count, uint64_t cycles, int done) {
-  auto* i = static_cast<Instance*>(instance);
+  auto* i = Of(instance);
   for (uint64_t c = 0; c < cycles && i->received.size() < count && !(done && i->top.done_o); ++c) Cycle(i);
   size_t have = 0;
   while (have < count && !i->received.empty()) {

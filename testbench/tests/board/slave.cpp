@@ -17,6 +17,12 @@ void Clock(Instance* i) {
   i->top.clk_i = 0;
   i->top.eval();
 }
+// The instance behind a handle, whose context becomes that of the thread: there may be several.
+Instance* Of(void* instance) {
+  auto* i = static_cast<Instance*>(instance);
+  Verilated::threadContextp(&i->context);
+  return i;
+}
 }  // namespace
 
 extern "C" {
@@ -43,7 +49,7 @@ void* slave_new() {
 }
 
 void slave_free(void* instance) {
-  auto* i = static_cast<Instance*>(instance);
+  auto* i = Of(instance);
   i->top.final();
   delete i;
 }
@@ -51,7 +57,7 @@ void slave_free(void* instance) {
 // Drives a cycle, says what the slave answers in it, and passes it.
 void slave_cycle(void* instance, const Requests* q, const uint8_t* wdata, uint64_t strobe, int host, Answers* a,
                  uint8_t* rdata) {
-  auto* i = static_cast<Instance*>(instance);
+  auto* i = Of(instance);
   auto& t = i->top;
   t.araddr_i = q->araddr;
   t.arlen_i = q->arlen;
