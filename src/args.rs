@@ -1,6 +1,7 @@
 //! Options that several verbs share.
 
 use crate::Failure;
+use bitstreams::Board;
 use clap::Args;
 use compiler::{npy, onnx};
 use spec::layer::{Layer, LayerData};
@@ -59,16 +60,20 @@ pub struct ConfigArgs {
     outstanding: Option<u32>,
 }
 
+/// Name and fields of a named config or a TOML file.
+fn spec_of(config: &str) -> Result<(String, ConfigSpec), Failure> {
+    if config.ends_with(".toml") || config.contains('/') {
+        let path = Path::new(config);
+        let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or("config");
+        return Ok((name.to_owned(), ConfigSpec::from_toml(&read_text(path)?)?));
+    }
+    Ok((config.to_owned(), ConfigSpec::named(config)?))
+}
+
 impl ConfigArgs {
     /// The config that is meant.
     pub fn resolve(&self) -> Result<Config, Failure> {
-        let (name, base) = if self.config.ends_with(".toml") || self.config.contains('/') {
-            let path = Path::new(&self.config);
-            let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or("config");
-            (name.to_owned(), ConfigSpec::from_toml(&read_text(path)?)?)
-        } else {
-            (self.config.clone(), ConfigSpec::named(&self.config)?)
-        };
+        let (name, base) = spec_of(&self.config)?;
         let flags = ConfigSpec {
             rows: self.rows,
             cols: self.cols,
@@ -299,6 +304,45 @@ impl SweepArgs {
     pub fn read(&self) -> Result<report::Data, Failure> {
         let choice = report::Choice { point: self.point, network: self.network.clone() };
         Ok(report::Data::read(&self.dir, &choice)?)
+    }
+}
+
+/// Which board, with which hardware on it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Board")]
+pub struct BoardArgs {
+    /// A board of `koch boards`, or a board's folder.
+    #[arg(long, value_name = "NAME|DIR")]
+    board: String,
+    /// A named config, or a TOML file; the board's own if not given.
+    #[arg(long, value_name = "NAME|FILE")]
+    config: Option<String>,
+    /// The accelerator's clock; the board's own if not given.
+    #[arg(long, value_name = "MHZ", value_parser = parse_mhz)]
+    mhz: Option<f64>,
+}
+
+fn parse_mhz(text: &str) -> Result<f64, String> {
+    let mhz = text.parse().ok().filter(|m| (1.0..=1000.0).contains(m));
+    mhz.ok_or_else(|| "no clock: give MHz, 1 to 1000".into())
+}
+
+impl BoardArgs {
+    /// The board and the config that are meant.
+    pub fn resolve(&self) -> Result<(Board, Config), Failure> {
+        let mut board = Board::find(&self.board)?;
+        if let Some(mhz) = self.mhz {
+            board = board.clocked(mhz)?;
+        }
+        let config = match &self.config {
+            Some(name) => {
+                let (name, spec) = spec_of(name)?;
+                Config::new(&name, spec)?
+            }
+            None => board.config.clone(),
+        };
+        board.accepts(&config)?;
+        Ok((board, config))
     }
 }
 

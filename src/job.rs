@@ -106,6 +106,11 @@ impl Job {
         let run =
             rtl.run(&self.program, &self.memory, limit).map_err(|e| Failure::Mismatch(e.to_string()))?;
         let seconds = Seconds { build, run: start.elapsed().as_secs_f64(), model: model_seconds };
+        Ok(self.judge(data, &model, &run, seconds))
+    }
+
+    /// Compares a run with the model's and with the reference.
+    pub fn judge(&self, data: &LayerData, model: &Run, run: &Run, seconds: Seconds) -> Report {
         let expected = reference::conv(&self.layer, data);
         let outputs = run.output.as_deref().map(|bytes| compiler::unpack_output(&data.quant, bytes));
         let equal = Equal {
@@ -115,6 +120,6 @@ impl Job {
                 && run.marks == model.marks
                 && run.status == model.status,
         };
-        Ok(Report::new(self, &model, Some((&run, equal)), seconds))
+        Report::new(self, model, Some((run, equal)), seconds)
     }
 }

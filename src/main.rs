@@ -9,6 +9,8 @@ mod area;
 mod args;
 mod asm;
 mod bench;
+mod bitstream;
+mod boards;
 mod check;
 mod compile;
 mod config;
@@ -26,6 +28,7 @@ mod plot;
 mod proof;
 mod quantize;
 mod report;
+mod run;
 mod simulate;
 mod size;
 mod steps;
@@ -77,6 +80,12 @@ enum Verb {
     Config(config::Args),
     /// Estimate what a config costs in an FPGA and in transistors.
     Area(area::Args),
+    /// List the FPGA boards.
+    Boards(boards::Args),
+    /// Make the bitstream of a config for an FPGA board.
+    Bitstream(bitstream::Args),
+    /// Run a layer or a network on a board and compare it with the cycle model and the reference.
+    Run(run::Args),
     /// Random configs, layers and memories on every machine.
     Fuzz(fuzz::Args),
     /// Inject faults into runs of the Verilated RTL: every one ends with a status, and the next run is right.
@@ -121,6 +130,9 @@ fn main() -> ExitCode {
         Verb::Asm(args) => asm::run(&args),
         Verb::Config(args) => config::run(&args),
         Verb::Area(args) => area::run(&args),
+        Verb::Boards(args) => boards::run(&args),
+        Verb::Bitstream(args) => bitstream::run(&args),
+        Verb::Run(args) => run::run(&args),
         Verb::Fuzz(args) => fuzz::run(&args),
         Verb::Faults(args) => faults::run(&args),
         Verb::Demo(args) => demo::run(&args),

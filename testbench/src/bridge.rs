@@ -29,8 +29,14 @@ impl std::fmt::Display for BuildError {
 
 impl std::error::Error for BuildError {}
 
+impl BuildError {
+    pub(crate) fn new(what: &str, e: impl std::fmt::Display) -> Self {
+        Self(format!("{what}: {e}"))
+    }
+}
+
 fn failed(what: &str, e: impl std::fmt::Display) -> BuildError {
-    BuildError(format!("{what}: {e}"))
+    BuildError::new(what, e)
 }
 
 /// Control signals of one cycle; see `bridge.cpp`.
@@ -150,105 +156,121 @@ pub fn build(config: &Config, trace: bool) -> Result<PathBuf, BuildError> {
 
 /// [`build`] with a cache of one's own.
 pub fn build_in(cache: &Path, config: &Config, trace: bool) -> Result<PathBuf, BuildError> {
-    build_files(cache, config, trace, &hdl::koch::design(config).files(), false)
+    let (defines, files) = (defines(config), hdl::koch::design(config).files());
+    Source { name: &config.name, top: "koch", bridge: BRIDGE, defines, files, trace }.build_in(cache)
 }
 
-/// The shared library of these files, a design of `config`. With `mutants` its top has an input `mutant`.
-fn build_files(
-    cache: &Path,
-    config: &Config,
-    trace: bool,
-    files: &[(String, String)],
-    mutants: bool,
-) -> Result<PathBuf, BuildError> {
-    let verilator = hdl::cosim::verilator();
-    let version = run(Command::new(&verilator).arg("--version"))?;
-    let bus = format!("-DKOCH_BUS_BYTES={}", config.bus_bytes());
+/// What the bridge is told of a config.
+fn defines(config: &Config) -> Vec<String> {
     let counters: String = Counters::ALL.iter().map(|(name, _)| format!("KOCH_COUNTER({name})")).collect();
-    let counters = format!("-DKOCH_COUNTERS={counters}");
-    let mut parts = vec![version.as_str(), BRIDGE, &bus, &counters, if trace { "trace" } else { "" }];
-    parts.extend(VERILATOR_FLAGS.iter().chain(CXX_FLAGS));
-    parts.extend(files.iter().flat_map(|(name, text)| [name.as_str(), text.as_str()]));
-    if mutants {
-        parts.push("mutants");
-    }
-    let root = run(Command::new(&verilator).arg("--getenv").arg("VERILATOR_ROOT"))?;
-    let include = Path::new(root.trim()).join("include");
-    let mut flags: Vec<String> = CXX_FLAGS.iter().map(|f| (*f).to_owned()).collect();
-    flags.extend([
-        format!("-I{}", include.display()),
-        format!("-I{}", include.join("vltstd").display()),
-        format!("-DVM_TRACE={}", u8::from(trace)),
-        format!("-DVM_TRACE_FST={}", u8::from(trace)),
-        "-DVM_COVERAGE=0".into(),
-        "-DVM_SC=0".into(),
-        bus.clone(),
-        counters.clone(),
-    ]);
-    let of_design = if mutants { &["-DKOCH_MUTANTS".to_owned()][..] } else { &[] };
+    vec![format!("-DKOCH_BUS_BYTES={}", config.bus_bytes()), format!("-DKOCH_COUNTERS={counters}")]
+}
 
-    // Verilator's own runtime, shared by all models.
-    let runtime = cache.join(format!("runtime-{}", hash(&[&version, &flags.join(" ")])));
-    cached(&runtime, |dir| {
-        let mut names = vec!["verilated.cpp", "verilated_threads.cpp"];
-        if trace {
-            names.push("verilated_fst_c.cpp");
-        }
-        let sources: Vec<PathBuf> = names.iter().map(|n| include.join(n)).collect();
-        compile(&sources, &flags, dir).map(|_| ())
-    })?;
-    let target = cache.join(format!("model-{}-{}", config.name, hash(&parts)));
-    cached(&target, |dir| {
-        let source = dir.join("rtl");
-        fs::create_dir_all(&source).map_err(|e| failed("model directory", e))?;
-        let mut paths = Vec::new();
-        for (name, text) in files {
-            let path = source.join(name);
-            fs::write(&path, text).map_err(|e| failed(&path.display().to_string(), e))?;
-            paths.push(path);
-        }
-        let objects = dir.join("obj");
-        let mut verilate = Command::new(&verilator);
-        verilate
-            .args(VERILATOR_FLAGS)
-            .args(["--top-module", "koch", "--output-split", "15000", "-Mdir"])
-            .arg(&objects);
-        if trace {
-            verilate.args(["--trace-fst", "--trace-structs"]);
-        }
-        run(verilate.args(&paths))?;
-        let bridge = objects.join("bridge.cpp");
-        fs::write(&bridge, BRIDGE).map_err(|e| failed("bridge.cpp", e))?;
-        let mut sources = vec![bridge];
-        for entry in fs::read_dir(&objects).map_err(|e| failed("model directory", e))? {
-            let path = entry.map_err(|e| failed("model directory", e))?.path();
-            let generated = path.file_name().and_then(OsStr::to_str).is_some_and(|n| n.starts_with("Vkoch"));
-            if generated && path.extension() == Some(OsStr::new("cpp")) {
-                sources.push(path);
+/// What a shared library is built of.
+pub struct Source<'a> {
+    /// Names its directory in the cache.
+    pub name: &'a str,
+    /// The top module.
+    pub top: &'a str,
+    /// The bridge, in C++.
+    pub bridge: &'a str,
+    /// Its macros, as arguments of the compiler.
+    pub defines: Vec<String>,
+    /// Names and texts of Verilog files.
+    pub files: Vec<(String, String)>,
+    /// Whether it can write waveforms.
+    pub trace: bool,
+}
+
+impl Source<'_> {
+    /// The library, from a cache or built now.
+    pub fn build_in(&self, cache: &Path) -> Result<PathBuf, BuildError> {
+        let Self { name, top, bridge: text, defines, files, trace } = self;
+        let verilator = hdl::cosim::verilator();
+        let version = run(Command::new(&verilator).arg("--version"))?;
+        let mut parts = vec![version.as_str(), top, text, if *trace { "trace" } else { "" }];
+        parts.extend(defines.iter().map(String::as_str));
+        parts.extend(VERILATOR_FLAGS.iter().chain(CXX_FLAGS));
+        parts.extend(files.iter().flat_map(|(name, text)| [name.as_str(), text.as_str()]));
+        let root = run(Command::new(&verilator).arg("--getenv").arg("VERILATOR_ROOT"))?;
+        let include = Path::new(root.trim()).join("include");
+        let mut flags: Vec<String> = CXX_FLAGS.iter().map(|f| (*f).to_owned()).collect();
+        flags.extend([
+            format!("-I{}", include.display()),
+            format!("-I{}", include.join("vltstd").display()),
+            format!("-DVM_TRACE={}", u8::from(*trace)),
+            format!("-DVM_TRACE_FST={}", u8::from(*trace)),
+            "-DVM_COVERAGE=0".into(),
+            "-DVM_SC=0".into(),
+        ]);
+
+        // Verilator's own runtime, shared by all models.
+        let runtime = cache.join(format!("runtime-{}", hash(&[&version, &flags.join(" ")])));
+        cached(&runtime, |dir| {
+            let mut names = vec!["verilated.cpp", "verilated_threads.cpp"];
+            if *trace {
+                names.push("verilated_fst_c.cpp");
             }
-        }
-        sources.sort();
-        let mut flags = flags.clone();
-        flags.extend(of_design.iter().cloned());
-        flags.push(format!("-I{}", objects.display()));
-        let mut link = Command::new("g++");
-        link.args(["-shared", "-o"]).arg(dir.join("libkoch.so")).args(compile(&sources, &flags, dir)?);
-        for entry in fs::read_dir(&runtime).map_err(|e| failed("runtime directory", e))? {
-            link.arg(entry.map_err(|e| failed("runtime directory", e))?.path());
-        }
-        if trace {
-            link.args(["-lz", "-llz4"]);
-        }
-        run(link.arg("-lpthread"))?;
-        let _ = fs::remove_dir_all(&objects);
-        Ok(())
-    })?;
-    Ok(target.join("libkoch.so"))
+            let sources: Vec<PathBuf> = names.iter().map(|n| include.join(n)).collect();
+            compile(&sources, &flags, dir).map(|_| ())
+        })?;
+        let target = cache.join(format!("model-{name}-{}", hash(&parts)));
+        cached(&target, |dir| {
+            let source = dir.join("rtl");
+            fs::create_dir_all(&source).map_err(|e| failed("model directory", e))?;
+            let mut paths = Vec::new();
+            for (name, text) in files {
+                let path = source.join(name);
+                fs::write(&path, text).map_err(|e| failed(&path.display().to_string(), e))?;
+                paths.push(path);
+            }
+            let objects = dir.join("obj");
+            let mut verilate = Command::new(&verilator);
+            verilate
+                .args(VERILATOR_FLAGS)
+                .args(["--top-module", top, "--output-split", "15000", "-Mdir"])
+                .arg(&objects);
+            if *trace {
+                verilate.args(["--trace-fst", "--trace-structs"]);
+            }
+            run(verilate.args(&paths))?;
+            let bridge = objects.join("bridge.cpp");
+            fs::write(&bridge, text).map_err(|e| failed("bridge.cpp", e))?;
+            let mut sources = vec![bridge];
+            for entry in fs::read_dir(&objects).map_err(|e| failed("model directory", e))? {
+                let path = entry.map_err(|e| failed("model directory", e))?.path();
+                let generated =
+                    path.file_name().and_then(OsStr::to_str).is_some_and(|n| n.starts_with("Vkoch"));
+                if generated && path.extension() == Some(OsStr::new("cpp")) {
+                    sources.push(path);
+                }
+            }
+            sources.sort();
+            let mut flags = flags.clone();
+            flags.extend(defines.iter().cloned());
+            flags.push(format!("-I{}", objects.display()));
+            let mut link = Command::new("g++");
+            link.args(["-shared", "-o"]).arg(dir.join("libkoch.so")).args(compile(&sources, &flags, dir)?);
+            for entry in fs::read_dir(&runtime).map_err(|e| failed("runtime directory", e))? {
+                link.arg(entry.map_err(|e| failed("runtime directory", e))?.path());
+            }
+            if *trace {
+                link.args(["-lz", "-llz4"]);
+            }
+            run(link.arg("-lpthread"))?;
+            let _ = fs::remove_dir_all(&objects);
+            Ok(())
+        })?;
+        Ok(target.join("libkoch.so"))
+    }
 }
 
 /// The shared library of a design of `config` that `yosys mutate -ctrl mutant` has changed.
 pub fn build_mutants(config: &Config, verilog: &str) -> Result<PathBuf, BuildError> {
-    build_files(&cache_dir(), config, false, &[("koch.sv".to_owned(), verilog.to_owned())], true)
+    let mut defines = defines(config);
+    defines.push("-DKOCH_MUTANTS".into());
+    let files = vec![("koch.sv".to_owned(), verilog.to_owned())];
+    Source { name: &config.name, top: "koch", bridge: BRIDGE, defines, files, trace: false }.build_in(&cache_dir())
 }
 
 type New = unsafe extern "C" fn(*const c_char, u32) -> *mut c_void;

@@ -1,6 +1,7 @@
 //! Runs programs on the generated RTL: Verilator behind a thin bridge, a memory at its pins, and the suite of cases
 //! that every machine must pass alike.
 
+pub mod board;
 pub mod bridge;
 pub mod cases;
 pub mod faults;
@@ -10,6 +11,7 @@ pub mod networks;
 pub mod rtl;
 pub mod touches;
 
+pub use board::SimulatedBoard;
 pub use bridge::BuildError;
 pub use rtl::{Rtl, RunError, limit};
 pub use touches::{Audit, Touches};

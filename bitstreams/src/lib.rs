@@ -1,0 +1,10 @@
+//! Koch on FPGA boards: their folders, what is on them beside the accelerator, bitstreams from open tools, and the
+//! driver that a host uses.
+
+pub mod board;
+pub mod driver;
+pub mod flow;
+pub mod pll;
+
+pub use board::{Board, BoardError};
+pub use driver::{Driver, DriverError, Port, Serial};
