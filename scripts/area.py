@@ -27,7 +27,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TABLE = ROOT / "area" / "yosys.csv"
 CACHE = ROOT / "out" / "area" / "modules.json"
-FIELDS = "rows cols lanes operand_bits ibuf wbuf obuf rbuf pbuf bus_bits burst_beats outstanding".split()
+FIELDS = "rows cols lanes operand_bits by_channel post ibuf wbuf obuf rbuf pbuf bus_bits burst_beats outstanding".split()
 CELLS = {
     "lut4": "LUT4",
     "ccu2c": "CCU2C",
@@ -43,24 +43,18 @@ CMOS = {
     "$_NMUX_": 10, "$_MUX_": 12, "$_XOR_": 12, "$_XNOR_": 12, "$_AND_": 6, "$_OR_": 6, "$_DFF_P_": 16,
 }  # fmt: skip
 
-# The script for abc is that of `synth_ecp5`, but for the required time. Without one abc takes each module's least depth,
-# and spends half as many LUTs again on modules that are nowhere near the longest path of the whole. After a change, delete
-# area/yosys.csv: its rows go by the Verilog alone.
+# Without wide LUTs, which make a module larger by a third and the whole no faster. After a change, delete area/yosys.csv: its
+# rows go by the Verilog alone.
 RECIPE = """
 proc
 opt_expr
 opt_clean
 design -save start
 
-synth_ecp5 -noflatten -top koch -run begin:map_luts
-techmap -map +/ecp5/latches_map.v
-abc -lut 4:7 -script +strash;&get,-n;&fraig,-x;&put;scorr;dc2;dretime;strash;dch,-f;if,-D,20;mfs2
-clean
-synth_ecp5 -noflatten -top koch -run map_cells:check
+synth_ecp5 -noflatten -nowidelut -abc9 -top koch
 tee -q -o ecp5.txt stat
 
 design -load start
-async2sync
 synth -top koch -noabc -run coarse:fine
 opt -fast -full
 techmap
@@ -72,7 +66,8 @@ opt_clean
 tee -q -o cmos.txt stat
 """
 
-# Name, rows, cols, lanes, operand_bits, bus_bits, burst_beats, outstanding, buffers in KiB: ibuf, wbuf, obuf, rbuf, pbuf.
+# Name, rows, cols, lanes, operand_bits, bus_bits, burst_beats, outstanding, buffers in KiB: ibuf, wbuf, obuf, rbuf, pbuf;
+# what the config does not have: by_channel, post.
 # After the named configs: no two numbers go together.
 POINTS = """
 tiny       2  4  4  8  32 16  4    4   4    1   1  0.5
@@ -99,6 +94,10 @@ b8        16 16 16 16  64 32  1   28  40    7  14   24
 b9        16 32  8 16 128 16 13   96 384    6  24    4
 c1        11 60  1  8  32 32  8  160  60    1  12    6
 c2         3 48  8 16 256  8  8   72  96   72   1   10
+d1         2  4  1  8  32 16  4    4   4    1   1  0.5 by_channel post
+d2         7 20  1  8  32 16  4   64  40   64   4    2 by_channel post
+d3         8 16  4  8 128 16  8   64  64   32  16    4 post
+d4         5 24  2  8  64 16  8   32  48   16   8    4 by_channel
 """
 
 
@@ -108,6 +107,8 @@ def flags(point):
     out = ["--config", "default"]
     for i, (name, value) in enumerate(zip(names, point)):
         out += [f"--{name}", value if i < 7 else f"{int(float(value) * 1024)}B"]
+    for name in point[len(names) :]:
+        out += [f"--{name.replace('_', '-')}", "false"]
     return out
 
 
@@ -230,7 +231,7 @@ def row(name, point, cache, known_hash=None):
                     count(inner, times * n)
 
         count("koch", 1)
-        return {"name": name, "verilog": verilog} | {f: config[f] for f in FIELDS} | total
+        return {"name": name, "verilog": verilog} | {f: str(config[f]).lower() for f in FIELDS} | total
 
 
 def write(path, text):

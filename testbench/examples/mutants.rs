@@ -6,6 +6,9 @@
 //! A program notices a mutant if the run differs from the design's in status, counters, marks or output, or hangs or breaks
 //! a bus rule. That the design's own runs equal model and reference is what the tests of those names show.
 
+// Each of the tests has what they share as a module.
+#![allow(clippy::duplicate_mod)]
+
 use spec::layer::Layer;
 use spec::{Config, ConfigSpec, MemorySpec, Program, Run};
 use std::path::Path;

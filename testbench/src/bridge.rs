@@ -270,7 +270,8 @@ pub fn build_mutants(config: &Config, verilog: &str) -> Result<PathBuf, BuildErr
     let mut defines = defines(config);
     defines.push("-DKOCH_MUTANTS".into());
     let files = vec![("koch.sv".to_owned(), verilog.to_owned())];
-    Source { name: &config.name, top: "koch", bridge: BRIDGE, defines, files, trace: false }.build_in(&cache_dir())
+    Source { name: &config.name, top: "koch", bridge: BRIDGE, defines, files, trace: false }
+        .build_in(&cache_dir())
 }
 
 type New = unsafe extern "C" fn(*const c_char, u32) -> *mut c_void;

@@ -244,7 +244,7 @@ struct Noisy {
 impl Noisy {
     fn damage(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
-            if splitmix64(&mut self.state) % 3000 == 0 {
+            if splitmix64(&mut self.state).is_multiple_of(3000) {
                 *byte ^= 1 << (splitmix64(&mut self.state) % 8);
                 self.damaged += 1;
             }
@@ -257,7 +257,7 @@ impl Port for &mut Noisy {
         let mut bytes = bytes.to_vec();
         self.damage(&mut bytes);
         // Sometimes the last bytes are lost.
-        let lost = if splitmix64(&mut self.state) % 20 == 0 { 3.min(bytes.len()) } else { 0 };
+        let lost = if splitmix64(&mut self.state).is_multiple_of(20) { 3.min(bytes.len()) } else { 0 };
         self.damaged += u32::from(lost > 0);
         self.port.send(&bytes[..bytes.len() - lost])
     }

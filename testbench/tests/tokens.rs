@@ -18,11 +18,13 @@ const ORDERS: [Order; 4] = [Order::Program, Order::LoadsFirst, Order::LoadsLast,
 
 /// Passes of 1 × 1 convolutions over a map, from buffer to buffer and through memory, and the layer number of each.
 pub struct Passes {
+    /// The program.
     pub program: Program,
     layers: Vec<u32>,
 }
 
 impl Passes {
+    /// Passes that fit the config.
     pub fn random(d: &mut Draw, config: &Config) -> Self {
         let operand = config.operand_bytes();
         let passes = d.between(2, 6);
