@@ -243,6 +243,7 @@ fn rectangles_want_a_reduction_of_their_kind() {
         spec::ConfigSpec {
             cols: Some(64),
             lanes: Some(1),
+            pbuf: Some(spec::Size(4096)),
             ..spec::ConfigSpec::named("tiny").expect("a named config")
         },
     )
