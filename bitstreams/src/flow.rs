@@ -227,7 +227,8 @@ pub fn mapped(cache: &Path, board: &Board, config: &Config) -> Result<Vec<(Strin
     }
     run(dir, &["yosys"], &args(&["build.ys"]))?;
     // Beside the program, as an installation lays it out.
-    let share = tool(&["yosys"]).join("../../share/yosys");
+    let program = tool(&["yosys"]);
+    let share = program.parent().unwrap_or(Path::new("/usr/bin")).join("../share/yosys");
     let read = |path: &Path| fs::read_to_string(path).map_err(|e| file(path, &e));
     let cells = read(&share.join("ecp5/cells_sim.v"))?;
     // What is a black box there has a model of ours.
