@@ -1,11 +1,13 @@
 # Everything here is a thin call: scripts/ and the `koch` command do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check area bench bless book faults formal fuzz fuzz-import mutants networks signoff sizes
+.PHONY: help setup demo test check area bench bitstream bless boards book faults formal fuzz fuzz-import mutants \
+	networks postsynthesis signoff sizes
 
 KOCH := cargo run --release --quiet --bin koch --
 NETWORKS := alexnet densenet121 googlenet mobilenetv1 mobilenetv2 resnet50 shufflenet squeezenet vgg16
 BOOK := alexnet googlenet resnet50
 SIZED := alexnet googlenet mobilenetv1 mobilenetv2 resnet50 squeezenet vgg16
+BOARD ?= ulx3s-85f
 N ?= 2000
 SEED ?= 1
 SECONDS ?= 600
@@ -33,6 +35,18 @@ bench: setup out/zoo/resnet50-int8.onnx ## Measure speed
 out/zoo/%-int8.onnx: scripts/make_zoo.py
 	scripts/setup.sh fixtures
 	.tools/venv/bin/python scripts/make_zoo.py out/zoo --only $*
+
+bitstream: setup ## A bitstream: BOARD=ulx3s-85f (koch boards lists them)
+	$(KOCH) bitstream --board $(BOARD)
+
+boards: setup ## Every board and config of README.md's matrix
+	cargo build --release
+	scripts/boards.py
+
+postsynthesis: setup ## Layers and a network on the netlist after synthesis
+	mkdir -p out
+	cargo test --release --package testbench --test synthesis -- --ignored --nocapture > out/synthesis.txt
+	grep '^|' out/synthesis.txt | scripts/page.py synthesis
 
 area: setup ## Synthesise what the area estimate is fitted to, where the Verilog has changed: half an hour
 	cargo build --release

@@ -208,6 +208,45 @@ pub fn build(
     Ok(Built { dir: target, bitstream, row, critical })
 }
 
+/// `koch_board` as Yosys maps it to the cells of an ECP5, with models of them: names and texts of Verilog files.
+///
+/// # Errors
+/// What Yosys said.
+pub fn mapped(cache: &Path, board: &Board, config: &Config) -> Result<Vec<(String, String)>, FlowError> {
+    let sources = board.simulated(config, crate::board::Uart::FAST);
+    let names: Vec<&str> = sources.iter().map(|(n, _)| n.as_str()).collect();
+    let synth = ECP5.replace("-top top", "-top koch_board").replace("-json netlist.json", "");
+    let script = format!("read_verilog -sv {}\n{synth}\nwrite_verilog -noattr netlist.v\n", names.join(" "));
+    fs::create_dir_all(cache).map_err(|e| file(cache, &e))?;
+    let made = tempfile::Builder::new().prefix("build-").tempdir_in(cache).map_err(|e| file(cache, &e))?;
+    let dir = made.path();
+    for (name, text) in
+        sources.iter().map(|(n, t)| (n.as_str(), t.as_str())).chain([("build.ys", script.as_str())])
+    {
+        fs::write(dir.join(name), text).map_err(|e| file(dir, &e))?;
+    }
+    run(dir, &["yosys"], &args(&["build.ys"]))?;
+    // Beside the program, as an installation lays it out.
+    let program = tool(&["yosys"]);
+    let share = program.parent().unwrap_or(Path::new("/usr/bin")).join("../share/yosys");
+    let read = |path: &Path| fs::read_to_string(path).map_err(|e| file(path, &e));
+    let cells = read(&share.join("ecp5/cells_sim.v"))?;
+    // What is a black box there has a model of ours.
+    let (before, rest) = cells.split_once("(* blackbox *)").unwrap_or((&cells, ""));
+    let after = rest.split_once("endmodule").map_or("", |(_, after)| after);
+    let cells: String = [before, after]
+        .concat()
+        .lines()
+        .filter(|l| !l.trim_start().starts_with("`include"))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    Ok(vec![
+        ("netlist.v".to_owned(), read(&dir.join("netlist.v"))?),
+        ("cells_sim.v".to_owned(), cells),
+        ("ecp5.v".to_owned(), include_str!("../sim/ecp5.v").to_owned()),
+    ])
+}
+
 /// A bitstream's file.
 pub fn bitstream_name(flow: Flow) -> &'static str {
     match flow {

@@ -36,13 +36,22 @@ impl SimulatedBoard {
     /// # Errors
     /// What the tools said.
     pub fn new(board: &Board, config: &Config, seed: u32) -> Result<Self, BuildError> {
+        let name = format!("{}-{}", board.name, config.name);
+        Self::of(&name, board.simulated(config, Uart::FAST), seed)
+    }
+
+    /// The same of any module `koch_board` with that UART, such as one that is mapped to cells.
+    ///
+    /// # Errors
+    /// What the tools said.
+    pub fn of(name: &str, files: Vec<(String, String)>, seed: u32) -> Result<Self, BuildError> {
         let uart = Uart::FAST;
         let source = Source {
-            name: &format!("{}-{}", board.name, config.name),
+            name,
             top: "koch_board",
             bridge: BRIDGE,
             defines: vec![format!("-DKOCH_CLOCKS_PER_BIT={}", uart.clocks_per_bit)],
-            files: board.simulated(config, uart),
+            files,
             trace: false,
         };
         let path = source.build_in(&cache_dir())?;
