@@ -130,13 +130,13 @@ module askers_check (
 );
   logic started = 0;
   always @(posedge clk) started <= 1;
-  logic control_clear, requester_pop, requester_prepare, requester_advance, load_runs_burst_last;
+  logic control_flush, requester_pop, requester_prepare, requester_advance, load_runs_burst_last;
   logic gatherer_pop, gatherer_prepare, gatherer_advance, store_runs_burst_last;
   logic gatherer_burst_done, gatherer_slot, sender_slots_full;
   logic requester_request_valid, reads_load_ready;
   logic [239:0] load_queue_data;
   koch dut (
-    .clk_i(clk), .rst_ni(started), .control_clear(control_clear), .requester_pop(requester_pop),
+    .clk_i(clk), .rst_ni(started), .control_flush(control_flush), .requester_pop(requester_pop),
     .requester_prepare(requester_prepare), .requester_advance(requester_advance),
     .load_runs_burst_last(load_runs_burst_last), .gatherer_pop(gatherer_pop), .gatherer_prepare(gatherer_prepare),
     .gatherer_advance(gatherer_advance), .store_runs_burst_last(store_runs_burst_last),
@@ -146,7 +146,7 @@ module askers_check (
   );
   logic load_begun = 0, load_prepared = 0, store_begun = 0, store_prepared = 0, turn = 0;
   always @(posedge clk) begin
-    if (!started || control_clear) begin
+    if (!started || control_flush) begin
       load_begun <= 0;
       load_prepared <= 0;
       store_begun <= 0;

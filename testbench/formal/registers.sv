@@ -12,7 +12,7 @@ module registers_check (
   always @(posedge clk) started <= 1;
 
   logic awready, wready, bvalid, arready, rvalid, start, acknowledge, interrupt;
-  logic [31:0] rdata, program, instructions;
+  logic [31:0] rdata, program, instructions, limit;
   logic [3:0] index;
   koch_regs dut (
     .clk_i(clk), .rst_ni(started), .awvalid_i(awvalid), .awaddr_i(awaddr), .wvalid_i(wvalid), .wdata_i(wdata),
@@ -20,7 +20,7 @@ module registers_check (
     .status_i(status), .counter_i(counter), .layer_i(layer), .awready_o(awready), .wready_o(wready),
     .bvalid_o(bvalid), .arready_o(arready), .rvalid_o(rvalid), .rdata_o(rdata), .counter_index_o(index),
     .start_o(start), .acknowledge_o(acknowledge), .interrupt_o(interrupt), .program_o(program),
-    .instructions_o(instructions)
+    .instructions_o(instructions), .limit_o(limit)
   );
 
   wire aw = awvalid && awready, w = wvalid && wready, ar = arvalid && arready;
@@ -29,7 +29,7 @@ module registers_check (
   logic b_waits = 0, r_waits = 0, written = 0, asked = 0;
   logic [31:0] rdata_q, answer;
   // What the registers hold, as docs/registers.md has it.
-  logic [31:0] base = 0, length = 0;
+  logic [31:0] base = 0, length = 0, most = 32'hffffffff;
   logic enable = 0;
   wire write = aw && w;
   always @(posedge clk) if (started) begin
@@ -42,8 +42,10 @@ module registers_check (
     written <= aw;
     asked <= ar;
     if (write && awaddr == 8'h14) enable <= wdata[0];
-    if (write && awaddr == 8'h18) base <= wdata;
-    if (write && awaddr == 8'h1c) length <= wdata;
+    // Not while busy.
+    if (write && !busy && awaddr == 8'h18) base <= wdata;
+    if (write && !busy && awaddr == 8'h1c) length <= wdata;
+    if (write && !busy && awaddr == 8'h24) most <= wdata;
     if (ar)
       case (araddr)
         8'h00: answer <= 32'h4b4f4348;
@@ -52,6 +54,7 @@ module registers_check (
         8'h18: answer <= base;
         8'h1c: answer <= length;
         8'h20: answer <= {16'd0, layer};
+        8'h24: answer <= most;
         8'h0c: answer <= 0;
         default:
           if (araddr >= 8'h40 && araddr < 8'hb0) answer <= araddr[2] ? {16'd0, counter[47:32]} : counter[31:0];
@@ -73,8 +76,8 @@ module registers_check (
     counter_asked: assert (!ar || araddr < 8'h40 || araddr >= 8'hb0 || index == araddr[6:3] - 4'd8);
     starts: assert (start == (write && awaddr == 8'h0c && wdata[0]));
     acknowledges: assert (acknowledge == (write && awaddr == 8'h14 && wdata[1]));
-    drives: assert (program == base && instructions == length && interrupt == (enable && done));
+    drives: assert (program == base && instructions == length && limit == most && interrupt == (enable && done));
   end
   logic araddr_unmapped = 0;
-  always @(posedge clk) if (ar) araddr_unmapped <= araddr >= 8'h24 && (araddr < 8'h40 || araddr >= 8'hb0);
+  always @(posedge clk) if (ar) araddr_unmapped <= araddr >= 8'h28 && (araddr < 8'h40 || araddr >= 8'hb0);
 endmodule

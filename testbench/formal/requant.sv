@@ -13,12 +13,12 @@ module conversion_check (
 );
   logic [2:0] age = 0;
   always @(posedge clk) if (age != 7) age <= age + 3'd1;
-  logic sign3_q;
-  logic [23:0] sig3_q, factor3_q;
-  logic [9:0] place3_q;
+  logic sign5_q;
+  logic [23:0] sig5_q, factor5_q;
+  logic [9:0] place5_q;
   koch_requant dut (
     .clk_i(clk), .rst_ni(1'b1), .valid_i(valid), .acc_i(acc), .bias_i(bias), .multiplier_i(m),
-    .sign3_q(sign3_q), .sig3_q(sig3_q), .factor3_q(factor3_q), .place3_q(place3_q)
+    .sign5_q(sign5_q), .sig5_q(sig5_q), .factor5_q(factor5_q), .place5_q(place5_q)
   );
   // Of the first cycle's inputs.
   wire [31:0] sum = acc + bias;
@@ -46,11 +46,11 @@ module conversion_check (
       factor <= {1'b1, m[22:0]};
     end
   always @* assume (age != 0 || (valid && m[30:23] != 0 && m[30:23] != 255 && !m[31]));
-  always @* if (age == 3) begin
-    significand: assert (sig3_q == sig);
-    exponent: assert (place3_q == place);
-    multiplier: assert (factor3_q == factor);
-    sum_sign: assert (sign3_q == sign || sig == 0);
+  always @* if (age == 5) begin
+    significand: assert (sig5_q == sig);
+    exponent: assert (place5_q == place);
+    multiplier: assert (factor5_q == factor);
+    sum_sign: assert (sign5_q == sign || sig == 0);
   end
 endmodule
 
@@ -59,32 +59,32 @@ module product_check (
 );
   logic [2:0] age = 0;
   always @(posedge clk) if (age != 7) age <= age + 3'd1;
-  logic sign3_q, sign5_q;
-  logic [23:0] sig3_q, factor3_q;
-  logic [9:0] place3_q, place5_q;
-  logic [47:0] product5_q;
-  logic [7:0] valid_q;
+  logic sign5_q, sign8_q;
+  logic [23:0] sig5_q, factor5_q;
+  logic [9:0] place5_q, place8_q;
+  logic [47:0] product8_q;
+  logic [12:0] valid_q;
   koch_requant dut (
     .clk_i(clk), .rst_ni(1'b1), .valid_q(valid_q),
-    .sign3_q(sign3_q), .sig3_q(sig3_q), .factor3_q(factor3_q), .place3_q(place3_q),
-    .product5_q(product5_q), .place5_q(place5_q), .sign5_q(sign5_q)
+    .sign5_q(sign5_q), .sig5_q(sig5_q), .factor5_q(factor5_q), .place5_q(place5_q),
+    .product8_q(product8_q), .place8_q(place8_q), .sign8_q(sign8_q)
   );
   logic [23:0] hh, hl, lh, ll;
   logic [9:0] place;
   logic sign;
   always @(posedge clk)
     if (age == 0) begin
-      hh <= {12'd0, sig3_q[23:12]} * {12'd0, factor3_q[23:12]};
-      hl <= {12'd0, sig3_q[23:12]} * {12'd0, factor3_q[11:0]};
-      lh <= {12'd0, sig3_q[11:0]} * {12'd0, factor3_q[23:12]};
-      ll <= {12'd0, sig3_q[11:0]} * {12'd0, factor3_q[11:0]};
-      place <= place3_q;
-      sign <= sign3_q;
+      hh <= {12'd0, sig5_q[23:12]} * {12'd0, factor5_q[23:12]};
+      hl <= {12'd0, sig5_q[23:12]} * {12'd0, factor5_q[11:0]};
+      lh <= {12'd0, sig5_q[11:0]} * {12'd0, factor5_q[23:12]};
+      ll <= {12'd0, sig5_q[11:0]} * {12'd0, factor5_q[11:0]};
+      place <= place5_q;
+      sign <= sign5_q;
     end
-  always @* assume (age != 0 || valid_q[2]);
-  always @* if (age == 2) begin
-    product: assert (product5_q == ({24'd0, hh} << 24) + ({24'd0, hl} << 12) + ({24'd0, lh} << 12) + {24'd0, ll});
-    passed_on: assert (place5_q == place && sign5_q == sign);
+  always @* assume (age != 0 || valid_q[4]);
+  always @* if (age == 3) begin
+    product: assert (product8_q == ({24'd0, hh} << 24) + ({24'd0, hl} << 12) + ({24'd0, lh} << 12) + {24'd0, ll});
+    passed_on: assert (place8_q == place && sign8_q == sign);
   end
 endmodule
 
@@ -94,21 +94,21 @@ module result_check (
 );
   logic [2:0] age = 0;
   always @(posedge clk) if (age != 7) age <= age + 3'd1;
-  logic sign5_q, valid_o;
-  logic [9:0] place5_q;
-  logic [47:0] product5_q;
-  logic [7:0] valid_q;
+  logic sign8_q, valid_o;
+  logic [9:0] place8_q;
+  logic [47:0] product8_q;
+  logic [12:0] valid_q;
   logic signed [16:0] y;
   koch_requant dut (
     .clk_i(clk), .rst_ni(1'b1), .zero_point_i(zero_point), .lo_i(lo), .hi_i(hi), .valid_o(valid_o), .y_o(y),
-    .valid_q(valid_q), .product5_q(product5_q), .place5_q(place5_q), .sign5_q(sign5_q)
+    .valid_q(valid_q), .product8_q(product8_q), .place8_q(place8_q), .sign8_q(sign8_q)
   );
   // |result| = p * 2^(place - 173); to 24 bits: q * 2^e, q may be 2^24.
-  wire [47:0] p = product5_q;
+  wire [47:0] p = product8_q;
   wire [48:0] q48 = ({1'b0, p} + 49'h7fffff + {48'd0, p[24]}) >> 24;
   wire [48:0] q47 = ({1'b0, p} + 49'h3fffff + {48'd0, p[23]}) >> 23;
   wire [24:0] q = p[47] ? q48[24:0] : q47[24:0];
-  wire signed [11:0] e = $signed({2'b0, place5_q}) - (p[47] ? 12'sd149 : 12'sd150);
+  wire signed [11:0] e = $signed({2'b0, place8_q}) - (p[47] ? 12'sd149 : 12'sd150);
   // To an integer: with 26 binary places, from which half to even; from 2^20 on it is 2^20.
   wire signed [11:0] up = e + 12'sd26;
   wire [71:0] fixed = up < 0 ? 72'd0 : {47'd0, q} << up[5:0];
@@ -119,16 +119,17 @@ module result_check (
   logic signed [22:0] moved;
   logic signed [16:0] want;
   always @(posedge clk) begin
-    if (age == 0) rounded <= sign5_q ? -whole : whole;
-    if (age == 2) want <= rounded + zero_point < lo ? lo : rounded + zero_point > hi ? hi : 17'(rounded + zero_point);
+    if (age == 0) rounded <= sign8_q ? -whole : whole;
+    if (age == 3) moved <= rounded + zero_point;
+    if (age == 4) want <= moved < lo ? lo : moved > hi ? hi : 17'(moved);
   end
   always @* begin
-    assume (age != 0 || valid_q[4]);
+    assume (age != 0 || valid_q[7]);
     // What the parts before can hand over: see conversion_check, and factors of 24 bits.
-    assume (age != 0 || (p == 0 && place5_q == 0) || (p >= 48'h400000000000 && place5_q != 0 && place5_q <= 286));
+    assume (age != 0 || (p == 0 && place8_q == 0) || (p >= 48'h400000000000 && place8_q != 0 && place8_q <= 286));
     assume (lo <= hi);
   end
-  always @* if (age == 3) begin
+  always @* if (age == 5) begin
     result: assert (y == want);
     counts: assert (valid_o);
   end
