@@ -139,6 +139,8 @@ impl Case {
             unsafe {
                 cycle(slave, &requests, wdata.as_ptr(), strobe, host, &mut answers, got.as_mut_ptr());
             }
+            // Which of the two errors it is, is the memory's to choose.
+            let error = |response: u8| response >= 2;
             let ready = |a: &Answers| (a.arready, a.rvalid, a.awready, a.wready, a.bvalid);
             assert_eq!(
                 ready(&answers),
@@ -147,8 +149,8 @@ impl Case {
             );
             if expected.rvalid == 1 {
                 assert_eq!(
-                    (answers.rlast, answers.rresp),
-                    (expected.rlast, expected.rresp),
+                    (answers.rlast, error(answers.rresp)),
+                    (expected.rlast, error(expected.rresp)),
                     "cycle {t}: rlast, rresp"
                 );
                 assert!(expected.rresp != 0 || got[..bus] == want[..bus], "cycle {t}: data");
@@ -158,7 +160,7 @@ impl Case {
                 }
             }
             if expected.bvalid == 1 {
-                assert_eq!(answers.bresp, expected.bresp, "cycle {t}: bresp");
+                assert_eq!(error(answers.bresp), error(expected.bresp), "cycle {t}: bresp");
                 if requests.bready == 1 {
                     faults += u32::from(expected.bresp != 0);
                     acknowledged = ends.pop_front().expect("a write");
