@@ -3,7 +3,7 @@
 
     scripts/area.py               every point of POINTS that is not in the file with the same Verilog
     scripts/area.py --row NAME    one point as a row to stdout, for tests
-    scripts/area.py --flat NAME   one point flattened by plain `synth_ecp5`, to see what hierarchy costs
+    scripts/area.py --flat NAME   one point flattened after synthesis, to see what hierarchy costs
 
 The hierarchy is kept: a module is synthesised once for each set of parameters and counted as often as it is there.
 What Yosys said of a module is kept in out/area/modules.json by its text, since most are alike in many points. What abc
@@ -265,7 +265,7 @@ def main():
         with tempfile.TemporaryDirectory() as temporary:
             directory = pathlib.Path(temporary)
             _, _, files = generate(directory, points[args.flat])
-            script = "synth_ecp5 -top koch -run begin:check; tee -q -o flat.txt stat"
+            script = "synth_ecp5 -nowidelut -abc9 -noflatten -top koch -run begin:check; flatten; opt_clean; tee -q -o flat.txt stat"
             yosys(directory, f"read_verilog -sv {' '.join(files)}; {script}")
             counts = stat(directory / "flat.txt")["koch"]
         print(", ".join(f"{name} {counts.get(cell, 0)}" for name, cell in CELLS.items()))

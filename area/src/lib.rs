@@ -131,7 +131,7 @@ impl Model {
             resource("ffs", "fit", named(&ffs), ffs_errors),
             resource(
                 "multipliers",
-                "rows · cols + 4 · lanes + 5 · lanes · [8 bit]",
+                "rows · cols + 4 · lanes + 5 · lanes · [post]",
                 vec![],
                 exact(&|p| p.multipliers.into(), &|c| exact::multipliers(c).into()),
             ),

@@ -34,14 +34,16 @@ const DELAYS: Term = ("d · (d + 1) / 2 · operand_bits", delay_bits);
 const LANES: Term = ("lanes", |c| f64::from(c.lanes));
 const POST: Term = ("lanes · [post]", |c| f64::from(c.lanes * u32::from(c.post)));
 const CHANNEL: Term = ("rows · cols · [by channel]", |c| array(c) * f64::from(u8::from(c.by_channel)));
+const POST_SETUP: Term = ("[post]", |c| f64::from(u8::from(c.post)));
 const BUS: Term = ("bus_bits", |c| f64::from(c.bus_bits));
 const BANKS: Term = ("bits a word of banks in distributed RAM", |c| f64::from(exact::distributed_bits(c)));
 
 /// Of LUTs outside memories: processing elements, serializers, columns, lanes, what turns bus words.
-pub(crate) const LUTS: &[Term] = &[ONE, WIDE, ARRAY, WIDE_ARRAY, CHANNEL, ROWS, DEPTH, LANES, POST, BUS];
+pub(crate) const LUTS: &[Term] =
+    &[ONE, WIDE, ARRAY, WIDE_ARRAY, CHANNEL, ROWS, DEPTH, LANES, POST, POST_SETUP, BUS];
 /// Of flip-flops. Distributed RAM has a register behind it that block RAM has inside.
 pub(crate) const FFS: &[Term] =
-    &[ONE, WIDE, ARRAY, WIDE_ARRAY, CHANNEL, ROWS, DELAYS, LANES, POST, BUS, BANKS];
+    &[ONE, WIDE, ARRAY, WIDE_ARRAY, CHANNEL, ROWS, DELAYS, LANES, POST, POST_SETUP, BUS, BANKS];
 /// Of transistors outside memories.
 pub(crate) const TRANSISTORS: &[Term] =
-    &[ONE, WIDE, ARRAY, WIDE_ARRAY, CHANNEL, ROWS, DELAYS, LANES, POST, BUS];
+    &[ONE, WIDE, ARRAY, WIDE_ARRAY, CHANNEL, ROWS, DELAYS, LANES, POST, POST_SETUP, BUS];
