@@ -378,7 +378,10 @@ pub fn design(config: &Config) -> Design {
         ("advance", net("requester_advance")),
     ]);
     w.leaf(&runs, "load_runs", inputs);
-    w.body.unused("load_runs", ["load_runs_burst_bytes", "load_runs_burst_lane"].map(id));
+    w.body.unused(
+        "load_runs",
+        ["load_runs_burst_bytes", "load_runs_burst_long", "load_runs_burst_lane"].map(id),
+    );
     let (_, load_width) = fields(Engine::Load);
     w.inst(
         queue::module(),
@@ -772,6 +775,7 @@ pub fn design(config: &Config) -> Design {
         ("valid", net("store_queue_valid")),
         ("tokens", net("compute_store_count")),
         ("burst_bytes", net("store_runs_burst_bytes")),
+        ("burst_long", net("store_runs_burst_long")),
         ("burst_lane", net("store_runs_burst_lane")),
         ("burst_last", net("store_runs_burst_last")),
         ("slots_full", net("sender_slots_full")),

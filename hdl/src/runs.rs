@@ -20,7 +20,9 @@ leaf! {
     out {
         burst_address: Bits<32>,
         burst_beats: Bits<8>,
-        burst_bytes: Bits<24>,
+        burst_bytes: Bits<13>,
+        /// 64 bytes or more.
+        burst_long: Bit,
         /// Position of the burst's first byte in its bus word.
         burst_lane: Bits<6>,
         burst_last: Bit,
@@ -32,61 +34,71 @@ leaf! {
         size: Bits<24>,
         pitch: Bits<24>,
         count: Bits<16>,
-        beats: Bits<32>,
-        bytes: Bits<24>,
+        beats: Bits<8>,
+        bytes: Bits<13>,
+        /// The burst is all that is left of the run.
+        whole: Bit,
+        long: Bit,
     }
     wire {
-        lane: Bits<32>,
-        wanted: Bits<32>,
-        boundary: Bits<32>,
-        chosen: Bits<32>,
-        capacity: Bits<32>,
+        lane: Bits<13>,
+        offset: Bits<13>,
+        left_beats: Bits<13>,
+        capacity_beats: Bits<13>,
+        capacity: Bits<13>,
+        fits: Bit,
         next_run: Bits<32>,
     }
     const {
         bus_mask: Bits<32> = u64::from(config.bus_bytes() - 1),
         bus_shift: Bits<3> = u64::from(config.bus_bytes().trailing_zeros()),
-        page: Bits<32> = 4096,
-        longest: Bits<32> = u64::from(config.burst_beats),
+        page: Bits<13> = 4096,
+        longest: Bits<13> = u64::from(config.burst_beats * config.bus_bytes()),
+        // Where in a page the longest burst may start at the latest.
+        last_start: Bits<13> = u64::from(4096 - config.burst_beats * config.bus_bytes()),
     }
 }
 
 impl Logic for Runs {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, at, left, begin, size, pitch, count, beats, bytes);
+        dff_setup!(self, clock, at, left, begin, size, pitch, count, beats, bytes, whole, long);
 
-        self.lane.next = self.at.q.val() & self.bus_mask.val();
-        self.wanted.next = (self.lane.val() + bit_cast::<32, 24>(self.left.q.val()) + self.bus_mask.val())
-            >> self.bus_shift.val();
-        self.boundary.next =
-            (self.page.val() - (self.at.q.val() & 0xfff) + self.lane.val()) >> self.bus_shift.val();
-        self.chosen.next = self.longest.val();
-        if self.wanted.val() < self.longest.val() {
-            self.chosen.next = self.wanted.val();
+        // A burst ends with the run, or where its last possible beat or the page ends.
+        self.lane.next = (self.at.q.val() & self.bus_mask.val()).get_bits::<13>(0);
+        self.capacity.next = self.longest.val() - self.lane.val();
+        self.offset.next = (self.at.q.val() & 0xfff).get_bits::<13>(0);
+        // Compared by beats, that is without the lane.
+        if (self.offset.val() & !self.bus_mask.val().get_bits::<13>(0)) > self.last_start.val() {
+            self.capacity.next = self.page.val() - self.offset.val();
         }
-        if self.boundary.val() < self.chosen.val() {
-            self.chosen.next = self.boundary.val();
-        }
-        self.capacity.next = (self.chosen.val() << self.bus_shift.val()) - self.lane.val();
+        self.capacity_beats.next = (self.capacity.val() + self.lane.val()) >> self.bus_shift.val();
+        self.left_beats.next =
+            (self.left.q.val().get_bits::<13>(0) + self.lane.val() + self.bus_mask.val().get_bits::<13>(0))
+                >> self.bus_shift.val();
+        self.fits.next = self.left.q.val() <= bit_cast::<24, 13>(self.capacity.val());
         self.next_run.next = self.begin.q.val() + bit_cast::<32, 24>(self.pitch.q.val());
 
         if self.prepare.val() {
-            self.beats.d.next = self.chosen.val();
-            self.bytes.d.next = self.left.q.val();
-            if self.capacity.val() < bit_cast::<32, 24>(self.left.q.val()) {
-                self.bytes.d.next = bit_cast::<24, 32>(self.capacity.val());
+            self.whole.d.next = self.fits.val();
+            self.bytes.d.next = self.capacity.val();
+            self.long.d.next = (self.capacity.val() >> 6) != 0;
+            self.beats.d.next = self.capacity_beats.val().get_bits::<8>(0);
+            if self.fits.val() {
+                self.bytes.d.next = self.left.q.val().get_bits::<13>(0);
+                self.long.d.next = (self.left.q.val().get_bits::<13>(0) >> 6) != 0;
+                self.beats.d.next = self.left_beats.val().get_bits::<8>(0);
             }
         }
         if self.advance.val() {
-            if self.left.q.val() == self.bytes.q.val() {
+            if self.whole.q.val() {
                 self.at.d.next = self.next_run.val();
                 self.begin.d.next = self.next_run.val();
                 self.left.d.next = self.size.q.val();
                 self.count.d.next = self.count.q.val() - 1;
             } else {
-                self.at.d.next = self.at.q.val() + bit_cast::<32, 24>(self.bytes.q.val());
-                self.left.d.next = self.left.q.val() - self.bytes.q.val();
+                self.at.d.next = self.at.q.val() + bit_cast::<32, 13>(self.bytes.q.val());
+                self.left.d.next = self.left.q.val() - bit_cast::<24, 13>(self.bytes.q.val());
             }
         }
         if self.start.val() {
@@ -98,10 +110,11 @@ impl Logic for Runs {
             self.count.d.next = self.runs.val();
         }
 
-        self.burst_address.next = self.at.q.val() - self.lane.val();
-        self.burst_beats.next = bit_cast::<8, 32>(self.beats.q.val());
+        self.burst_address.next = self.at.q.val() & !self.bus_mask.val();
+        self.burst_beats.next = self.beats.q.val();
         self.burst_bytes.next = self.bytes.q.val();
-        self.burst_lane.next = bit_cast::<6, 32>(self.lane.val());
-        self.burst_last.next = (self.count.q.val() == 1) & (self.left.q.val() == self.bytes.q.val());
+        self.burst_long.next = self.long.q.val();
+        self.burst_lane.next = self.lane.val().get_bits::<6>(0);
+        self.burst_last.next = (self.count.q.val() == 1) & self.whole.q.val();
     }
 }
