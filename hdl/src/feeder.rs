@@ -100,7 +100,14 @@ leaf! {
         kx_column: Bits<26>,
         ky_column: Bits<26>,
         weight: Bits<20>,
+        /// This turn's word, column and row of the kernel are the last; this is the turn's first cycle.
+        last_word: Bit,
+        last_kx: Bit,
+        last_ky: Bit,
+        begin: Bit,
+        /// Cycles until a tile may end; cycles by which the running tile's last turn would be too early.
         gap: Bits<12>,
+        early: Bits<12>,
         in_flight: Bits<3>,
         summed_read: Bit,
         summed_row: Bits<4>,
@@ -115,9 +122,6 @@ leaf! {
     wire {
         length: Bits<9>,
         period: Bits<9>,
-        last_word: Bit,
-        last_kx: Bit,
-        last_ky: Bit,
         last_turn: Bit,
         stall: Bit,
         go: Bit,
@@ -128,6 +132,10 @@ leaf! {
         start: Bit,
         tile_length: Bits<9>,
         tile_short: Bits<9>,
+        tile_last_length: Bits<13>,
+        early_after: Bits<13>,
+        early_anew: Bits<13>,
+        reload: Bits<12>,
         next_word: Bits<24>,
         next_kx: Bits<24>,
         next_ky: Bits<24>,
@@ -186,7 +194,12 @@ impl Logic for Feeder {
             kx_column,
             ky_column,
             weight,
+            last_word,
+            last_kx,
+            last_ky,
+            begin,
             gap,
+            early,
             in_flight,
             summed_read,
             summed_row,
@@ -207,14 +220,9 @@ impl Logic for Feeder {
             self.length.next = self.long_length.q.val();
             self.period.next = self.long_period.q.val();
         }
-        self.last_word.next = (self.word.q.val() + 1) == self.words.q.val();
-        self.last_kx.next = (self.kx.q.val() + 1) == self.n_kx.q.val();
-        self.last_ky.next = (self.ky.q.val() + 1) == self.n_ky.q.val();
-        self.last_turn.next = self.last_word.val() & self.last_kx.val() & self.last_ky.val();
-        self.stall.next = self.running.q.val()
-            & self.last_turn.val()
-            & (self.phase.q.val() == 0)
-            & (self.gap.q.val() >= bit_cast::<12, 9>(self.length.val()));
+        self.last_turn.next = self.last_word.q.val() & self.last_kx.q.val() & self.last_ky.q.val();
+        self.stall.next =
+            self.running.q.val() & self.last_turn.val() & self.begin.q.val() & (self.early.q.val() != 0);
         self.go.next = self.running.q.val() & !self.stall.val();
         self.feed.next = self.go.val() & (self.phase.q.val() < self.length.val());
         self.tile_end.next =
@@ -243,6 +251,7 @@ impl Logic for Feeder {
         self.next_kx_column.next = self.kx_column.q.val() + bit_cast::<26, 8>(self.kx_step.q.val());
         if self.go.val() {
             self.phase.d.next = self.phase.q.val() + 1;
+            self.begin.d.next = false;
         }
         if self.go.val() & self.depth.val() {
             self.offset.d.next = self.offset.q.val() + bit_cast::<24, 20>(self.in_x.q.val());
@@ -250,7 +259,9 @@ impl Logic for Feeder {
         }
         if self.turn_over.val() {
             self.phase.d.next = 0.into();
+            self.begin.d.next = true;
             self.word.d.next = self.word.q.val() + 1;
+            self.last_word.d.next = (self.word.q.val() + 2) == self.words.q.val();
             if (self.word.q.val() + 1) == self.longs.q.val() {
                 self.long.d.next = false;
             }
@@ -262,8 +273,10 @@ impl Logic for Feeder {
             self.word_start.d.next = self.next_word.val();
             self.column.d.next = self.next_word_column.val();
             self.word_column.d.next = self.next_word_column.val();
-            if self.last_word.val() {
+            if self.last_word.q.val() {
                 self.word.d.next = 0.into();
+                self.last_word.d.next = self.words.q.val() == 1;
+                self.last_kx.d.next = (self.kx.q.val() + 2) == self.n_kx.q.val();
                 self.long.d.next = true;
                 self.kx.d.next = self.kx.q.val() + 1;
                 self.offset.d.next = self.next_kx.val();
@@ -273,8 +286,10 @@ impl Logic for Feeder {
                 self.word_column.d.next = self.next_kx_column.val();
                 self.kx_column.d.next = self.next_kx_column.val();
                 self.weight.d.next = self.weight_fed.val() + self.w_kx_skip.q.val();
-                if self.last_kx.val() {
+                if self.last_kx.q.val() {
                     self.kx.d.next = 0.into();
+                    self.last_kx.d.next = self.n_kx.q.val() == 1;
+                    self.last_ky.d.next = (self.ky.q.val() + 2) == self.n_ky.q.val();
                     self.ky.d.next = self.ky.q.val() + 1;
                     self.offset.d.next = self.next_ky.val();
                     self.word_start.d.next = self.next_ky.val();
@@ -296,6 +311,10 @@ impl Logic for Feeder {
             self.running.d.next = true;
             self.unused.d.next = false;
             self.phase.d.next = 0.into();
+            self.begin.d.next = true;
+            self.last_word.d.next = self.tile_words.val() == 1;
+            self.last_kx.d.next = self.tile_n_kx.val() == 1;
+            self.last_ky.d.next = self.tile_n_ky.val() == 1;
             self.my_slot.d.next = self.tile_slot.val();
             self.last.d.next = self.tile_last.val();
             self.pixels.d.next = self.tile_rows.val();
@@ -342,14 +361,36 @@ impl Logic for Feeder {
             self.weight.d.next = self.tile_w_base.val();
         }
 
-        // Spacing of the tiles' ends, and tiles fed but not drained.
+        // Spacing of the tiles' ends: the last turn begins when it ends after the gap. And tiles fed but not drained.
+        self.reload.next = self.gap_reload.val();
+        if self.depth.val() {
+            self.reload.next = self.depth_gap_reload.val();
+        }
         if self.gap.q.val() != 0 {
             self.gap.d.next = self.gap.q.val() - 1;
         }
         if self.tile_end.val() {
-            self.gap.d.next = self.gap_reload.val();
-            if self.depth.val() {
-                self.gap.d.next = self.depth_gap_reload.val();
+            self.gap.d.next = self.reload.val();
+        }
+        self.tile_last_length.next = bit_cast::<13, 9>(self.tile_short.val());
+        if self.tile_longs.val() == self.tile_words.val() {
+            self.tile_last_length.next = bit_cast::<13, 9>(self.tile_length.val());
+        }
+        self.early_after.next = bit_cast::<13, 12>(self.gap.q.val()) - self.tile_last_length.val();
+        self.early_anew.next = bit_cast::<13, 12>(self.reload.val()) + 1 - self.tile_last_length.val();
+        if self.early.q.val() != 0 {
+            self.early.d.next = self.early.q.val() - 1;
+        }
+        if self.start.val() {
+            self.early.d.next = self.early_after.val().get_bits::<12>(0);
+            if self.early_after.val().get_bit(12) {
+                self.early.d.next = 0.into();
+            }
+            if self.tile_end.val() {
+                self.early.d.next = self.early_anew.val().get_bits::<12>(0);
+                if self.early_anew.val().get_bit(12) {
+                    self.early.d.next = 0.into();
+                }
             }
         }
         if self.tile_end.val() & !self.drained.val() {
@@ -362,6 +403,7 @@ impl Logic for Feeder {
             self.running.d.next = false;
             self.unused.d.next = true;
             self.gap.d.next = 0.into();
+            self.early.d.next = 0.into();
             self.in_flight.d.next = 0.into();
         }
 

@@ -46,9 +46,15 @@ leaf! {
         status: Bits<4>,
     }
     reg {
-        requested: Bits<32>,
-        arrived: Bits<32>,
-        dispatched: Bits<32>,
+        /// What is to be asked for: from where, how many instructions, and whether there are any.
+        next: Bits<32>,
+        left: Bits<32>,
+        more: Bit,
+        /// Instructions asked for and not dispatched.
+        held: Bits<5>,
+        /// Bytes that have arrived and instructions that were dispatched, modulo twice the buffer.
+        arrived: Bits<10>,
+        place: Bits<5>,
         index: Bits<8>,
         end: Bit,
         /// What was dispatched: a `quant`, whether the last one says by channel, a reduction, whether the last one is.
@@ -58,8 +64,9 @@ leaf! {
         by_channel: Bit,
     }
     wire {
-        left: Bits<32>,
-        count: Bits<32>,
+        last: Bit,
+        count: Bits<8>,
+        granted: Bit,
         active: Bit,
         head: Bit,
         truncated: Bit,
@@ -72,12 +79,12 @@ leaf! {
         go: Bit,
     }
     const {
-        bus_bytes: Bits<32> = u64::from(config.bus_bytes()),
-        bus_mask: Bits<32> = u64::from(config.bus_bytes() - 1),
+        bus_bytes: Bits<10> = u64::from(config.bus_bytes()),
+        bus_mask: Bits<13> = u64::from(config.bus_bytes() - 1),
         bus_shift: Bits<3> = u64::from(config.bus_bytes().trailing_zeros()),
         index_mask: Bits<8> = u64::from(BUFFER * INSTRUCTION_BYTES as u32 / config.bus_bytes() - 1),
-        batch: Bits<32> = u64::from(timing::fetch_batch(config)),
-        room: Bits<32> = u64::from(BUFFER - timing::fetch_batch(config)),
+        batch: Bits<8> = u64::from(timing::fetch_batch(config)),
+        room: Bits<5> = u64::from(BUFFER - timing::fetch_batch(config)),
         op_load: Bits<4> = u64::from(form("load").opcode),
         op_quant: Bits<4> = u64::from(form("quant").opcode),
         op_taps: Bits<4> = u64::from(form("taps").opcode),
@@ -98,26 +105,31 @@ impl Logic for Fetch {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, requested, arrived, dispatched, index, end, quant, depth, reduction, by_channel
+            self, clock, next, left, more, held, arrived, place, index, end, quant, depth, reduction,
+            by_channel
         );
 
         self.active.next = self.busy.val() & !self.halt.val() & !self.end.q.val();
 
         // Requests: a batch at a time, when the buffer has room for it.
-        self.left.next = self.instructions.val() - self.requested.q.val();
+        self.last.next = self.left.q.val() <= bit_cast::<32, 8>(self.batch.val());
         self.count.next = self.batch.val();
-        if self.left.val() < self.batch.val() {
-            self.count.next = self.left.val();
+        if self.last.val() {
+            self.count.next = self.left.q.val().get_bits::<8>(0);
         }
         self.request_valid.next = self.active.val()
-            & (self.requested.q.val() < self.instructions.val())
+            & self.more.q.val()
             & (self.program.val().get_bits::<8>(0) == 0)
-            & ((self.requested.q.val() - self.dispatched.q.val()) <= self.room.val());
-        self.request_address.next = self.program.val() + (self.requested.q.val() << 5);
-        self.request_beats.next =
-            bit_cast::<8, 32>(((self.count.val() << 5) + self.bus_mask.val()) >> self.bus_shift.val());
-        if self.request_valid.val() & self.request_ready.val() {
-            self.requested.d.next = self.requested.q.val() + self.count.val();
+            & (self.held.q.val() <= self.room.val());
+        self.request_address.next = self.next.q.val();
+        self.request_beats.next = (((bit_cast::<13, 8>(self.count.val()) << 5) + self.bus_mask.val())
+            >> self.bus_shift.val())
+        .get_bits::<8>(0);
+        self.granted.next = self.request_valid.val() & self.request_ready.val();
+        if self.granted.val() {
+            self.next.d.next = self.next.q.val() + (bit_cast::<32, 8>(self.batch.val()) << 5);
+            self.left.d.next = self.left.q.val() - bit_cast::<32, 8>(self.batch.val());
+            self.more.d.next = !self.last.val();
         }
         if self.beat.val() {
             self.arrived.d.next = self.arrived.q.val() + self.bus_bytes.val();
@@ -137,16 +149,21 @@ impl Logic for Fetch {
         self.full.next = (self.is_load.val() & self.load_full.val())
             | (self.is_compute.val() & self.compute_full.val())
             | (self.is_store.val() & self.store_full.val());
-        self.truncated.next = self.active.val() & (self.dispatched.q.val() == self.instructions.val());
-        self.head.next = self.active.val()
-            & !self.truncated.val()
-            & ((self.arrived.q.val() >> 5) != self.dispatched.q.val());
+        self.truncated.next = self.active.val() & !self.more.q.val() & (self.held.q.val() == 0);
+        self.head.next = self.active.val() & (self.arrived.q.val().get_bits::<5>(5) != self.place.q.val());
         self.go.next = self.head.val() & !self.full.val();
         self.load_push.next = self.go.val() & self.is_load.val();
         self.compute_push.next = self.go.val() & self.is_compute.val();
         self.store_push.next = self.go.val() & self.is_store.val();
+        if self.granted.val() {
+            self.held.d.next = self.held.q.val() + self.count.val().get_bits::<5>(0);
+        }
         if self.go.val() {
-            self.dispatched.d.next = self.dispatched.q.val() + 1;
+            self.place.d.next = self.place.q.val() + 1;
+            self.held.d.next = self.held.q.val() - 1;
+            if self.granted.val() {
+                self.held.d.next = self.held.q.val() + (self.count.val().get_bits::<5>(0) - 1);
+            }
             if self.is_end.val() {
                 self.end.d.next = true;
             }
@@ -187,16 +204,19 @@ impl Logic for Fetch {
         }
 
         if self.clear.val() {
-            self.requested.d.next = 0.into();
+            self.next.d.next = self.program.val();
+            self.left.d.next = self.instructions.val();
+            self.more.d.next = self.instructions.val() != 0;
+            self.held.d.next = 0.into();
             self.arrived.d.next = 0.into();
-            self.dispatched.d.next = 0.into();
+            self.place.d.next = 0.into();
             self.index.d.next = 0.into();
             self.end.d.next = false;
             self.quant.d.next = false;
             self.reduction.d.next = false;
         }
         self.write_index.next = self.index.q.val();
-        self.read_index.next = bit_cast::<4, 32>(self.dispatched.q.val());
+        self.read_index.next = self.place.q.val().get_bits::<4>(0);
         self.ended.next = self.end.q.val();
         // A request may be granted in this very cycle.
         self.quiet.next = self.end.q.val() | (self.head.val() & self.full.val() & !self.request_valid.val());

@@ -297,11 +297,15 @@ pub fn design(config: &Config) -> Design {
     checked.push(("opcode".to_owned(), id("buffer_instruction").range(isa::OPCODE.width - 1, 0)));
     w.leaf(&check, "check", checked.iter().map(|(n, e)| (n.as_str(), e.clone())));
     for (engine, name) in [(Engine::Load, "load"), (Engine::Compute, "compute"), (Engine::Store, "store")] {
-        let (_, width) = fields(engine);
+        let (list, width) = fields(engine);
+        // The tokens that an instruction waits for.
+        let early =
+            list.iter().filter(|(name, ..)| name.starts_with("pop_")).map(|(_, lsb, w)| lsb + w).max();
+        let early = early.unwrap_or(isa::OPCODE.width);
         w.inst(
             queue::module(),
             &format!("{name}_queue"),
-            [("Width", Expr::from(width)), ("Depth", Expr::from(QUEUE_DEPTH))],
+            [("Width", Expr::from(width)), ("Depth", Expr::from(QUEUE_DEPTH)), ("Early", Expr::from(early))],
             &[("data", width)],
             [
                 ("clear", net("control_flush")),

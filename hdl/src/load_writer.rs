@@ -87,6 +87,18 @@ leaf! {
     }
     wire {
         data: Bit,
+        room_row: Bits<10>,
+        room_run: Bits<10>,
+        room_bus: Bits<10>,
+        row_room: Bits<10>,
+        row_run: Bits<10>,
+        row_bus: Bits<10>,
+        run_room: Bits<10>,
+        run_row: Bits<10>,
+        run_bus: Bits<10>,
+        bus_room: Bits<10>,
+        bus_row: Bits<10>,
+        bus_run: Bits<10>,
         room_over: Bit,
         row_over: Bit,
         run_over: Bit,
@@ -130,47 +142,55 @@ impl Logic for LoadWriter {
 
         // The piece: the least of the four.
         self.data.next = self.part.q.val() == Part::Data;
-        self.room_over.next = (self.room.q.val() <= self.left.q.val())
-            & (!self.data.val()
-                | ((self.room.q.val() <= self.run_left.q.val())
-                    & (self.room.q.val() <= self.bus_left.q.val())));
-        self.row_over.next = (self.left.q.val() <= self.room.q.val())
-            & (!self.data.val()
-                | ((self.left.q.val() <= self.run_left.q.val())
-                    & (self.left.q.val() <= self.bus_left.q.val())));
-        self.run_over.next = (self.run_left.q.val() <= self.room.q.val())
-            & (self.run_left.q.val() <= self.left.q.val())
-            & (self.run_left.q.val() <= self.bus_left.q.val());
-        self.bus_over.next = (self.bus_left.q.val() <= self.room.q.val())
-            & (self.bus_left.q.val() <= self.left.q.val())
-            & (self.bus_left.q.val() <= self.run_left.q.val());
+        self.room_row.next = bit_cast::<10, 9>(self.room.q.val()) - bit_cast::<10, 9>(self.left.q.val());
+        self.room_run.next = bit_cast::<10, 9>(self.room.q.val()) - bit_cast::<10, 9>(self.run_left.q.val());
+        self.room_bus.next = bit_cast::<10, 9>(self.room.q.val()) - bit_cast::<10, 9>(self.bus_left.q.val());
+        self.row_room.next = bit_cast::<10, 9>(self.left.q.val()) - bit_cast::<10, 9>(self.room.q.val());
+        self.row_run.next = bit_cast::<10, 9>(self.left.q.val()) - bit_cast::<10, 9>(self.run_left.q.val());
+        self.row_bus.next = bit_cast::<10, 9>(self.left.q.val()) - bit_cast::<10, 9>(self.bus_left.q.val());
+        self.run_room.next = bit_cast::<10, 9>(self.run_left.q.val()) - bit_cast::<10, 9>(self.room.q.val());
+        self.run_row.next = bit_cast::<10, 9>(self.run_left.q.val()) - bit_cast::<10, 9>(self.left.q.val());
+        self.run_bus.next =
+            bit_cast::<10, 9>(self.run_left.q.val()) - bit_cast::<10, 9>(self.bus_left.q.val());
+        self.bus_room.next = bit_cast::<10, 9>(self.bus_left.q.val()) - bit_cast::<10, 9>(self.room.q.val());
+        self.bus_row.next = bit_cast::<10, 9>(self.bus_left.q.val()) - bit_cast::<10, 9>(self.left.q.val());
+        self.bus_run.next =
+            bit_cast::<10, 9>(self.bus_left.q.val()) - bit_cast::<10, 9>(self.run_left.q.val());
+        self.room_over.next = !self.row_room.val().get_bit(9)
+            & (!self.data.val() | (!self.run_room.val().get_bit(9) & !self.bus_room.val().get_bit(9)));
+        self.row_over.next = !self.room_row.val().get_bit(9)
+            & (!self.data.val() | (!self.run_row.val().get_bit(9) & !self.bus_row.val().get_bit(9)));
+        self.run_over.next =
+            !self.room_run.val().get_bit(9) & !self.row_run.val().get_bit(9) & !self.bus_run.val().get_bit(9);
+        self.bus_over.next =
+            !self.room_bus.val().get_bit(9) & !self.row_bus.val().get_bit(9) & !self.run_bus.val().get_bit(9);
         if self.room_over.val() {
             self.piece.next = self.room.q.val();
-            self.row_after.next = self.left.q.val() - self.room.q.val();
-            self.run_after.next = self.run_left.q.val() - self.room.q.val();
-            self.bus_after.next = self.bus_left.q.val() - self.room.q.val();
+            self.row_after.next = self.row_room.val().get_bits::<9>(0);
+            self.run_after.next = self.run_room.val().get_bits::<9>(0);
+            self.bus_after.next = self.bus_room.val().get_bits::<9>(0);
         } else if self.row_over.val() {
             self.piece.next = self.left.q.val();
             self.row_after.next = 0.into();
-            self.run_after.next = self.run_left.q.val() - self.left.q.val();
-            self.bus_after.next = self.bus_left.q.val() - self.left.q.val();
+            self.run_after.next = self.run_row.val().get_bits::<9>(0);
+            self.bus_after.next = self.bus_row.val().get_bits::<9>(0);
         } else if self.run_over.val() {
             self.piece.next = self.run_left.q.val();
-            self.row_after.next = self.left.q.val() - self.run_left.q.val();
+            self.row_after.next = self.row_run.val().get_bits::<9>(0);
             self.run_after.next = 0.into();
-            self.bus_after.next = self.bus_left.q.val() - self.run_left.q.val();
+            self.bus_after.next = self.bus_run.val().get_bits::<9>(0);
         } else {
             self.piece.next = self.bus_left.q.val();
-            self.row_after.next = self.left.q.val() - self.bus_left.q.val();
-            self.run_after.next = self.run_left.q.val() - self.bus_left.q.val();
+            self.row_after.next = self.row_bus.val().get_bits::<9>(0);
+            self.run_after.next = self.run_bus.val().get_bits::<9>(0);
             self.bus_after.next = 0.into();
         }
         if self.row_over.val() {
-            self.room_after.next = self.room.q.val() - self.left.q.val();
+            self.room_after.next = self.room_row.val().get_bits::<9>(0);
         } else if self.run_over.val() {
-            self.room_after.next = self.room.q.val() - self.run_left.q.val();
+            self.room_after.next = self.room_run.val().get_bits::<9>(0);
         } else {
-            self.room_after.next = self.room.q.val() - self.bus_left.q.val();
+            self.room_after.next = self.room_bus.val().get_bits::<9>(0);
         }
 
         self.mask.next = self.pbuf_mask.val();

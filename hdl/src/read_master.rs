@@ -50,9 +50,7 @@ leaf! {
         grant: Bit,
         ready: Bit,
         pop: Bit,
-        after_pop: Bits<5>,
-        popped: Bits<17>,
-        own: Bits<17>,
+        queued: Bits<17>,
     }
     const {
         limit: Bits<5> = u64::from(config.outstanding),
@@ -89,21 +87,20 @@ impl Logic for ReadMaster {
         self.fail.next = self.rvalid.val() & self.ready.val() & self.rfail.val();
         self.pop.next = self.rvalid.val() & self.ready.val() & self.rlast.val();
 
-        self.after_pop.next = self.count.q.val();
-        self.popped.next = self.owners.q.val();
-        if self.pop.val() {
-            self.after_pop.next = self.count.q.val() - 1;
-            self.popped.next = self.owners.q.val() >> 1;
-        }
-        self.own.next = 0.into();
-        if self.fetch_valid.val() {
-            self.own.next = bits::<17>(1) << self.after_pop.val();
-        }
-        self.count.d.next = self.after_pop.val();
-        self.owners.d.next = self.popped.val();
+        self.queued.next = self.owners.q.val();
         if self.grant.val() {
-            self.count.d.next = self.after_pop.val() + 1;
-            self.owners.d.next = self.popped.val() | self.own.val();
+            self.queued.next =
+                self.owners.q.val() | (bits_of_bool::<17>(self.fetch_valid.val()) << self.count.q.val());
+        }
+        self.owners.d.next = self.queued.val();
+        if self.pop.val() {
+            self.owners.d.next = self.queued.val() >> 1;
+        }
+        if self.grant.val() & !self.pop.val() {
+            self.count.d.next = self.count.q.val() + 1;
+        }
+        if self.pop.val() & !self.grant.val() {
+            self.count.d.next = self.count.q.val() - 1;
         }
         if self.clear.val() {
             self.valid.d.next = false;

@@ -87,6 +87,18 @@ leaf! {
         go: Bit,
         now_left: Bits<7>,
         now_high: Bits<7>,
+        room_seg: Bits<8>,
+        room_bus: Bits<8>,
+        room_burst: Bits<8>,
+        seg_room: Bits<8>,
+        seg_bus: Bits<8>,
+        seg_burst: Bits<8>,
+        bus_room: Bits<8>,
+        bus_seg: Bits<8>,
+        bus_burst: Bits<8>,
+        burst_room: Bits<8>,
+        burst_seg: Bits<8>,
+        burst_bus: Bits<8>,
         room_over: Bit,
         seg_over: Bit,
         burst_over: Bit,
@@ -143,46 +155,58 @@ impl Logic for StoreGatherer {
                 self.burst_bytes.val().get_bits::<7>(0).replace_bit(6, self.burst_long.val());
             self.now_high.next = self.burst_bytes.val().get_bits::<7>(6);
         }
-        self.room_over.next = (self.room.q.val() <= self.seg_left.q.val())
-            & (self.room.q.val() <= self.bus_left.q.val())
-            & (self.room.q.val() <= self.now_left.val());
-        self.seg_over.next = (self.seg_left.q.val() <= self.room.q.val())
-            & (self.seg_left.q.val() <= self.bus_left.q.val())
-            & (self.seg_left.q.val() <= self.now_left.val());
-        self.bus_over.next = (self.bus_left.q.val() <= self.room.q.val())
-            & (self.bus_left.q.val() <= self.seg_left.q.val())
-            & (self.bus_left.q.val() <= self.now_left.val());
-        self.burst_over.next = (self.now_left.val() <= self.room.q.val())
-            & (self.now_left.val() <= self.seg_left.q.val())
-            & (self.now_left.val() <= self.bus_left.q.val());
+        self.room_seg.next = bit_cast::<8, 7>(self.room.q.val()) - bit_cast::<8, 7>(self.seg_left.q.val());
+        self.room_bus.next = bit_cast::<8, 7>(self.room.q.val()) - bit_cast::<8, 7>(self.bus_left.q.val());
+        self.room_burst.next = bit_cast::<8, 7>(self.room.q.val()) - bit_cast::<8, 7>(self.now_left.val());
+        self.seg_room.next = bit_cast::<8, 7>(self.seg_left.q.val()) - bit_cast::<8, 7>(self.room.q.val());
+        self.seg_bus.next = bit_cast::<8, 7>(self.seg_left.q.val()) - bit_cast::<8, 7>(self.bus_left.q.val());
+        self.seg_burst.next = bit_cast::<8, 7>(self.seg_left.q.val()) - bit_cast::<8, 7>(self.now_left.val());
+        self.bus_room.next = bit_cast::<8, 7>(self.bus_left.q.val()) - bit_cast::<8, 7>(self.room.q.val());
+        self.bus_seg.next = bit_cast::<8, 7>(self.bus_left.q.val()) - bit_cast::<8, 7>(self.seg_left.q.val());
+        self.bus_burst.next = bit_cast::<8, 7>(self.bus_left.q.val()) - bit_cast::<8, 7>(self.now_left.val());
+        self.burst_room.next = bit_cast::<8, 7>(self.now_left.val()) - bit_cast::<8, 7>(self.room.q.val());
+        self.burst_seg.next = bit_cast::<8, 7>(self.now_left.val()) - bit_cast::<8, 7>(self.seg_left.q.val());
+        self.burst_bus.next = bit_cast::<8, 7>(self.now_left.val()) - bit_cast::<8, 7>(self.bus_left.q.val());
+        self.room_over.next = !self.seg_room.val().get_bit(7)
+            & !self.bus_room.val().get_bit(7)
+            & !self.burst_room.val().get_bit(7);
+        self.seg_over.next = !self.room_seg.val().get_bit(7)
+            & !self.bus_seg.val().get_bit(7)
+            & !self.burst_seg.val().get_bit(7);
+        self.bus_over.next = !self.room_bus.val().get_bit(7)
+            & !self.seg_bus.val().get_bit(7)
+            & !self.burst_bus.val().get_bit(7);
+        self.burst_over.next = !self.room_burst.val().get_bit(7)
+            & !self.seg_burst.val().get_bit(7)
+            & !self.bus_burst.val().get_bit(7);
         self.word_over.next = self.burst_over.val() | self.bus_over.val();
         if self.room_over.val() {
             self.piece.next = self.room.q.val();
-            self.seg_after.next = self.seg_left.q.val() - self.room.q.val();
-            self.bus_after.next = self.bus_left.q.val() - self.room.q.val();
-            self.left_after.next = self.now_left.val() - self.room.q.val();
+            self.seg_after.next = self.seg_room.val().get_bits::<7>(0);
+            self.bus_after.next = self.bus_room.val().get_bits::<7>(0);
+            self.left_after.next = self.burst_room.val().get_bits::<7>(0);
         } else if self.seg_over.val() {
             self.piece.next = self.seg_left.q.val();
             self.seg_after.next = 0.into();
-            self.bus_after.next = self.bus_left.q.val() - self.seg_left.q.val();
-            self.left_after.next = self.now_left.val() - self.seg_left.q.val();
+            self.bus_after.next = self.bus_seg.val().get_bits::<7>(0);
+            self.left_after.next = self.burst_seg.val().get_bits::<7>(0);
         } else if self.bus_over.val() {
             self.piece.next = self.bus_left.q.val();
-            self.seg_after.next = self.seg_left.q.val() - self.bus_left.q.val();
+            self.seg_after.next = self.seg_bus.val().get_bits::<7>(0);
             self.bus_after.next = 0.into();
-            self.left_after.next = self.now_left.val() - self.bus_left.q.val();
+            self.left_after.next = self.burst_bus.val().get_bits::<7>(0);
         } else {
             self.piece.next = self.now_left.val();
-            self.seg_after.next = self.seg_left.q.val() - self.now_left.val();
-            self.bus_after.next = self.bus_left.q.val() - self.now_left.val();
+            self.seg_after.next = self.seg_burst.val().get_bits::<7>(0);
+            self.bus_after.next = self.bus_burst.val().get_bits::<7>(0);
             self.left_after.next = 0.into();
         }
         if self.seg_over.val() {
-            self.room_after.next = self.room.q.val() - self.seg_left.q.val();
+            self.room_after.next = self.room_seg.val().get_bits::<7>(0);
         } else if self.bus_over.val() {
-            self.room_after.next = self.room.q.val() - self.bus_left.q.val();
+            self.room_after.next = self.room_bus.val().get_bits::<7>(0);
         } else {
-            self.room_after.next = self.room.q.val() - self.now_left.val();
+            self.room_after.next = self.room_burst.val().get_bits::<7>(0);
         }
         self.new_segment.next =
             self.seg_bytes.val().get_bits::<7>(0).replace_bit(6, (self.seg_bytes.val() >> 6) != 0);

@@ -13,10 +13,12 @@ leaf! {
     }
     out {
         count: Bits<16>,
+        /// In the last cycle was a push too many.
         overflow: Bit,
     }
     reg {
         held: Bits<16>,
+        lost: Bit,
     }
     wire {
         kept: Bits<16>,
@@ -27,20 +29,25 @@ leaf! {
 impl Logic for Tokens {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, held);
+        dff_setup!(self, clock, held, lost);
         self.kept.next = self.held.q.val();
         if self.pop.val() {
             self.kept.next = self.held.q.val() - bit_cast::<16, 8>(self.pop_count.val());
         }
         self.held.d.next = self.kept.val();
-        self.overflow.next = false;
+        self.lost.d.next = false;
         if self.push.val() {
-            self.held.d.next = self.kept.val() + 1;
-            self.overflow.next = self.kept.val().all();
+            self.held.d.next = self.held.q.val() + 1;
+            if self.pop.val() {
+                self.held.d.next = self.held.q.val() - (bit_cast::<16, 8>(self.pop_count.val()) - 1);
+            }
+            self.lost.d.next = self.kept.val().all();
         }
         if self.clear.val() {
             self.held.d.next = 0.into();
+            self.lost.d.next = false;
         }
+        self.overflow.next = self.lost.q.val();
         self.count.next = self.held.q.val();
     }
 }
