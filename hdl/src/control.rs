@@ -7,9 +7,11 @@ leaf! {
     /// Starts and ends a run: busy from the cycle after start until everything is quiet. The first error gives the
     /// status; after it, busy until the bus is idle, and for as long as all engines are held in their first state until
     /// nothing of the run is in any pipeline.
-    Control = "koch_control" (clock), latency "Busy rises one cycle after start, falls one cycle after quiet.", for config;
+    Control = "koch_control" (clock), latency "Busy rises two cycles after start, falls one cycle after quiet.", for config;
     in {
         start: Bit,
+        /// Fetch found an error; in the next cycle, which.
+        fetch_refuses: Bit,
         fetch_status: Bits<4>,
         read_fail: Bit,
         write_fail: Bit,
@@ -37,6 +39,13 @@ leaf! {
         status: Bits<4>,
     }
     reg {
+        begin: Bit,
+        /// The errors of the last cycle.
+        refused: Bit,
+        read_failed: Bit,
+        write_failed: Bit,
+        overflowed: Bit,
+        expired: Bit,
         running: Bit,
         halted: Bit,
         finish: Bit,
@@ -46,7 +55,8 @@ leaf! {
     }
     wire {
         launch: Bit,
-        error: Bits<4>,
+        expires: Bit,
+        error: Bit,
     }
     const {
         read_error: Bits<4> = Status::ReadError as u64,
@@ -61,40 +71,70 @@ leaf! {
 impl Logic for Control {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, running, halted, finish, code, held);
-        self.launch.next = self.start.val() & !self.running.q.val();
-        self.error.next = self.fetch_status.val();
-        if self.read_fail.val() {
-            self.error.next = self.read_error.val();
-        } else if self.write_fail.val() {
-            self.error.next = self.write_error.val();
-        } else if self.token_overflow.val() {
-            self.error.next = self.overflow.val();
-        } else if (self.fetch_status.val() == 0)
-            & self.limit.val().any()
-            & (self.cycles.val() == self.limit.val())
-        {
-            self.error.next = self.timeout.val();
-        }
+        dff_setup!(
+            self,
+            clock,
+            begin,
+            refused,
+            read_failed,
+            write_failed,
+            overflowed,
+            expired,
+            running,
+            halted,
+            finish,
+            code,
+            held
+        );
+        self.begin.d.next = self.start.val();
+        self.launch.next = self.begin.q.val() & !self.running.q.val();
+        // An error halts at once; which it was is told in the next cycle.
+        self.expires.next = self.limit.val().any() & (self.cycles.val() == self.limit.val());
+        self.error.next = self.fetch_refuses.val()
+            | self.read_fail.val()
+            | self.write_fail.val()
+            | self.token_overflow.val()
+            | self.expires.val();
+        self.refused.d.next = self.fetch_refuses.val();
+        self.read_failed.d.next = self.read_fail.val();
+        self.write_failed.d.next = self.write_fail.val();
+        self.overflowed.d.next = self.token_overflow.val();
+        self.expired.d.next = self.expires.val();
         if self.acknowledge.val() {
             self.finish.d.next = false;
         }
         if self.running.q.val() {
             if self.halted.q.val() {
+                if self.code.q.val() == 0 {
+                    if self.read_failed.q.val() {
+                        self.code.d.next = self.read_error.val();
+                    } else if self.write_failed.q.val() {
+                        self.code.d.next = self.write_error.val();
+                    } else if self.overflowed.q.val() {
+                        self.code.d.next = self.overflow.val();
+                    } else if self.refused.q.val() {
+                        self.code.d.next = self.fetch_status.val();
+                    } else {
+                        self.code.d.next = self.timeout.val();
+                    }
+                }
                 if self.held.q.val() != self.last.val() {
                     self.held.d.next = self.held.q.val() + 1;
                 } else if self.drained.val() {
                     self.running.d.next = false;
                     self.finish.d.next = true;
                 }
-            } else if self.error.val() != 0 {
-                self.halted.d.next = true;
-                self.code.d.next = self.error.val();
-            } else if self.quiet.val() {
-                self.running.d.next = false;
-                self.finish.d.next = true;
-                if !self.finished.val() {
-                    self.code.d.next = self.deadlock.val();
+            } else {
+                if self.error.val() {
+                    self.halted.d.next = true;
+                }
+                // Not so when fetch refuses or the bus fails.
+                if self.quiet.val() & !self.token_overflow.val() & !self.expires.val() {
+                    self.running.d.next = false;
+                    self.finish.d.next = true;
+                    if !self.finished.val() {
+                        self.code.d.next = self.deadlock.val();
+                    }
                 }
             }
         }

@@ -100,11 +100,15 @@ leaf! {
         kx_column: Bits<26>,
         ky_column: Bits<26>,
         weight: Bits<20>,
-        /// This turn's word, column and row of the kernel are the last; this is the turn's first cycle.
+        /// This turn's word, column and row of the kernel are the last; this is the turn's first cycle, its last.
         last_word: Bit,
         last_kx: Bit,
         last_ky: Bit,
         begin: Bit,
+        end: Bit,
+        /// A long turn, a short one, is of one cycle.
+        long_one: Bit,
+        short_one: Bit,
         /// Cycles until a tile may end; cycles by which the running tile's last turn would be too early.
         gap: Bits<12>,
         early: Bits<12>,
@@ -132,6 +136,8 @@ leaf! {
         start: Bit,
         tile_length: Bits<9>,
         tile_short: Bits<9>,
+        new_period: Bits<9>,
+        new_short_period: Bits<9>,
         tile_last_length: Bits<13>,
         early_after: Bits<13>,
         early_anew: Bits<13>,
@@ -198,6 +204,9 @@ impl Logic for Feeder {
             last_kx,
             last_ky,
             begin,
+            end,
+            long_one,
+            short_one,
             gap,
             early,
             in_flight,
@@ -227,7 +236,7 @@ impl Logic for Feeder {
         self.feed.next = self.go.val() & (self.phase.q.val() < self.length.val());
         self.tile_end.next =
             self.feed.val() & self.last_turn.val() & ((self.phase.q.val() + 1) == self.length.val());
-        self.turn_over.next = self.go.val() & ((self.phase.q.val() + 1) == self.period.val());
+        self.turn_over.next = self.go.val() & self.end.q.val();
         self.finish.next = self.turn_over.val() & self.last_turn.val();
         self.start.next = self.tile_valid.val() & (!self.running.q.val() | self.finish.val());
 
@@ -252,6 +261,7 @@ impl Logic for Feeder {
         if self.go.val() {
             self.phase.d.next = self.phase.q.val() + 1;
             self.begin.d.next = false;
+            self.end.d.next = (self.phase.q.val() + 2) == self.period.val();
         }
         if self.go.val() & self.depth.val() {
             self.offset.d.next = self.offset.q.val() + bit_cast::<24, 20>(self.in_x.q.val());
@@ -262,8 +272,10 @@ impl Logic for Feeder {
             self.begin.d.next = true;
             self.word.d.next = self.word.q.val() + 1;
             self.last_word.d.next = (self.word.q.val() + 2) == self.words.q.val();
-            if (self.word.q.val() + 1) == self.longs.q.val() {
+            self.end.d.next = self.long_one.q.val();
+            if !self.long.q.val() | ((self.word.q.val() + 1) == self.longs.q.val()) {
                 self.long.d.next = false;
+                self.end.d.next = self.short_one.q.val();
             }
             self.offset.d.next =
                 self.offset.q.val() + (bit_cast::<24, 9>(self.length.val()) << self.operand_shift.val());
@@ -278,6 +290,7 @@ impl Logic for Feeder {
                 self.last_word.d.next = self.words.q.val() == 1;
                 self.last_kx.d.next = (self.kx.q.val() + 2) == self.n_kx.q.val();
                 self.long.d.next = true;
+                self.end.d.next = self.long_one.q.val();
                 self.kx.d.next = self.kx.q.val() + 1;
                 self.offset.d.next = self.next_kx.val();
                 self.word_start.d.next = self.next_kx.val();
@@ -307,6 +320,19 @@ impl Logic for Feeder {
         }
         self.tile_length.next = bit_cast::<9, 8>(self.tile_word_len.val());
         self.tile_short.next = bit_cast::<9, 8>(self.tile_word_len.val()) - 1;
+        self.new_period.next = self.rows.val();
+        self.new_short_period.next = self.rows.val();
+        if self.depth.val() {
+            self.new_period.next = self.tile_short.val() + bit_cast::<9, 5>(self.tile_rows.val());
+            self.new_short_period.next = self.tile_short.val() + bit_cast::<9, 5>(self.tile_rows.val()) - 1;
+        } else {
+            if self.tile_length.val() > self.rows.val() {
+                self.new_period.next = self.tile_length.val();
+            }
+            if self.tile_short.val() > self.rows.val() {
+                self.new_short_period.next = self.tile_short.val();
+            }
+        }
         if self.start.val() {
             self.running.d.next = true;
             self.unused.d.next = false;
@@ -327,19 +353,11 @@ impl Logic for Feeder {
             self.long.d.next = true;
             self.long_length.d.next = self.tile_length.val();
             self.short_length.d.next = self.tile_short.val();
-            self.long_period.d.next = self.rows.val();
-            self.short_period.d.next = self.rows.val();
-            if self.depth.val() {
-                self.long_period.d.next = self.tile_short.val() + bit_cast::<9, 5>(self.tile_rows.val());
-                self.short_period.d.next = self.tile_short.val() + bit_cast::<9, 5>(self.tile_rows.val()) - 1;
-            } else {
-                if self.tile_length.val() > self.rows.val() {
-                    self.long_period.d.next = self.tile_length.val();
-                }
-                if self.tile_short.val() > self.rows.val() {
-                    self.short_period.d.next = self.tile_short.val();
-                }
-            }
+            self.long_period.d.next = self.new_period.val();
+            self.short_period.d.next = self.new_short_period.val();
+            self.long_one.d.next = self.new_period.val() == 1;
+            self.short_one.d.next = self.new_short_period.val() == 1;
+            self.end.d.next = self.new_period.val() == 1;
             self.w_kx_skip.d.next = self.tile_w_kx_skip.val();
             self.w_ky_skip.d.next = self.tile_w_ky_skip.val();
             self.phase_pitch.d.next = self.tile_phase_pitch.val();

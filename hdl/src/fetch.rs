@@ -43,9 +43,12 @@ leaf! {
         ended: Bit,
         /// Nothing can happen here unless a queue is popped.
         quiet: Bit,
+        /// The instruction at the head, or that there is none, is an error; what it was in the last cycle.
+        refuses: Bit,
         status: Bits<4>,
     }
     reg {
+        said: Bits<4>,
         /// What is to be asked for: from where, how many instructions, and whether there are any.
         next: Bits<32>,
         left: Bits<32>,
@@ -75,6 +78,9 @@ leaf! {
         is_store: Bit,
         is_end: Bit,
         unready: Bit,
+        unknown: Bit,
+        astray: Bit,
+        bad: Bit,
         full: Bit,
         go: Bit,
     }
@@ -105,7 +111,7 @@ impl Logic for Fetch {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, next, left, more, held, arrived, place, index, end, quant, depth, reduction,
+            self, clock, said, next, left, more, held, arrived, place, index, end, quant, depth, reduction,
             by_channel
         );
 
@@ -186,22 +192,25 @@ impl Logic for Fetch {
                 | !self.reduction.q.val()
                 | (self.depth.q.val() != self.by_channel.q.val()));
 
-        self.status.next = 0.into();
-        if self.active.val() {
-            if (self.program.val() & 255) != 0 {
-                self.status.next = self.misaligned.val();
-            } else if self.truncated.val() {
-                self.status.next = self.missing_end.val();
-            } else if self.go.val() {
-                self.status.next = self.fault.val();
-                if self.unready.val() {
-                    self.status.next = self.bad_field.val();
-                }
-                if !(self.is_load.val() | self.is_compute.val() | self.is_store.val() | self.is_end.val()) {
-                    self.status.next = self.illegal.val();
-                }
-            }
+        self.unknown.next =
+            !(self.is_load.val() | self.is_compute.val() | self.is_store.val() | self.is_end.val());
+        self.astray.next = self.active.val() & (self.program.val().get_bits::<8>(0) != 0);
+        self.bad.next = self.unknown.val() | self.unready.val() | (self.fault.val() != 0);
+        self.refuses.next = self.astray.val() | self.truncated.val() | (self.go.val() & self.bad.val());
+        self.said.d.next = self.fault.val();
+        if self.unready.val() {
+            self.said.d.next = self.bad_field.val();
         }
+        if self.unknown.val() {
+            self.said.d.next = self.illegal.val();
+        }
+        if self.truncated.val() {
+            self.said.d.next = self.missing_end.val();
+        }
+        if self.astray.val() {
+            self.said.d.next = self.misaligned.val();
+        }
+        self.status.next = self.said.q.val();
 
         if self.clear.val() {
             self.next.d.next = self.program.val();

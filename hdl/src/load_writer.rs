@@ -112,7 +112,9 @@ leaf! {
         new_mask: Bits<9>,
         new_run: Bits<9>,
         next_at: Bits<24>,
-        last_run: Bit,
+        stream_over: Bit,
+        pads: Bit,
+        again: Bit,
         moved: Bit,
         part_over: Bit,
         finish: Bit,
@@ -206,17 +208,10 @@ impl Logic for LoadWriter {
                 | (((self.at.q.val() | bit_cast::<24, 9>(self.mask.val())) + 1) & self.offset_mask.val());
         }
         // The stream may end inside a row; then the row ends there.
-        self.last_run.next = self.runs_left.q.val() == 1;
-        self.moved.next = false;
-        self.part_over.next = false;
-        if self.data.val() {
-            self.moved.next = self.word.val();
-            self.part_over.next =
-                self.word.val() & (self.row_over.val() | (self.run_over.val() & self.last_run.val()));
-        } else if (self.part.q.val() == Part::PadLeft) | (self.part.q.val() == Part::PadRight) {
-            self.moved.next = true;
-            self.part_over.next = self.row_over.val();
-        }
+        self.stream_over.next = self.run_over.val() & self.data.val() & (self.runs_left.q.val() == 1);
+        self.pads.next = (self.part.q.val() == Part::PadLeft) | (self.part.q.val() == Part::PadRight);
+        self.moved.next = (self.data.val() & self.word.val()) | self.pads.val();
+        self.part_over.next = self.moved.val() & (self.row_over.val() | self.stream_over.val());
         if self.moved.val() {
             self.room.d.next = self.room_after.val();
             if self.room_over.val() {
@@ -250,8 +245,10 @@ impl Logic for LoadWriter {
         }
 
         // What follows a part of a row.
+        self.again.next = (self.data.val() & (self.right_size.q.val() == 0))
+            | ((self.part.q.val() == Part::PadRight) & (self.runs_left.q.val() != 0));
+        self.new_row.next = self.part_over.val() & self.again.val() & !self.stream_over.val();
         self.finish.next = self.part.q.val() == Part::Nothing;
-        self.new_row.next = false;
         self.follows.next = self.row_size.q.val();
         if self.part.q.val() == Part::PadLeft {
             if self.runs_left.q.val() == 0 {
@@ -279,16 +276,12 @@ impl Logic for LoadWriter {
                 Part::Data => {
                     if self.right_size.q.val() != 0 {
                         self.part.d.next = Part::PadRight;
-                    } else if self.run_over.val() & self.last_run.val() {
+                    } else if self.stream_over.val() {
                         self.finish.next = true;
-                    } else {
-                        self.new_row.next = true;
                     }
                 }
                 Part::PadRight => {
-                    if self.runs_left.q.val() != 0 {
-                        self.new_row.next = true;
-                    } else {
+                    if self.runs_left.q.val() == 0 {
                         self.finish.next = true;
                     }
                 }

@@ -53,12 +53,12 @@ pub fn module() -> Module {
             [
                 when("push_i", [set_nb("write_q", id("write_q") + one("PtrBits".into()))]),
                 when("pop_i", [set_nb("read_q", id("read_q") + one("PtrBits".into()))]),
-                if_else(
-                    id("push_i").and(id("pop_i").lnot()),
-                    [set_nb("count_q", id("count_q") + one(id("PtrBits") + 1))],
-                    [when(
-                        id("pop_i").and(id("push_i").lnot()),
+                when(
+                    id("push_i") ^ "pop_i",
+                    [if_else(
+                        "pop_i",
                         [set_nb("count_q", id("count_q") - one(id("PtrBits") + 1))],
+                        [set_nb("count_q", id("count_q") + one(id("PtrBits") + 1))],
                     )],
                 ),
             ],

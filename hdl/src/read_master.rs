@@ -96,11 +96,11 @@ impl Logic for ReadMaster {
         if self.pop.val() {
             self.owners.d.next = self.queued.val() >> 1;
         }
-        if self.grant.val() & !self.pop.val() {
+        if self.grant.val() ^ self.pop.val() {
             self.count.d.next = self.count.q.val() + 1;
-        }
-        if self.pop.val() & !self.grant.val() {
-            self.count.d.next = self.count.q.val() - 1;
+            if self.pop.val() {
+                self.count.d.next = self.count.q.val() - 1;
+            }
         }
         if self.clear.val() {
             self.valid.d.next = false;

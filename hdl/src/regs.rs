@@ -19,7 +19,7 @@ fn hash(config: &spec::Config) -> u64 {
 leaf! {
     /// AXI4-Lite slave: control, status, program, limit and the counters. A write needs address and data together; one
     /// read and one write at a time. What describes a run is not written while busy.
-    Regs = "koch_regs" (clock), latency "A response comes in the cycle after its request.", for config;
+    Regs = "koch_regs" (clock), latency "A write is answered in the next cycle, a read in the one after that.", for config;
     in {
         awvalid: Bit,
         awaddr: Bits<8>,
@@ -32,7 +32,7 @@ leaf! {
         busy: Bit,
         done: Bit,
         status: Bits<4>,
-        /// The counter that araddr names.
+        /// The counter of that index.
         counter: Bits<48>,
         layer: Bits<16>,
     }
@@ -53,6 +53,9 @@ leaf! {
     }
     reg {
         written: Bit,
+        /// The address of a read that is to be answered.
+        asked: Bit,
+        address: Bits<8>,
         answered: Bit,
         answer: Bits<32>,
         enable: Bit,
@@ -88,7 +91,7 @@ leaf! {
 impl Logic for Regs {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, written, answered, answer, enable, base, length, unlimited);
+        dff_setup!(self, clock, written, asked, address, answered, answer, enable, base, length, unlimited);
 
         self.write.next = self.awvalid.val() & self.wvalid.val() & !self.written.q.val();
         self.awready.next = self.write.val();
@@ -117,40 +120,45 @@ impl Logic for Regs {
             }
         }
 
-        self.read.next = self.arvalid.val() & !self.answered.q.val();
+        self.read.next = self.arvalid.val() & !self.asked.q.val() & !self.answered.q.val();
         self.arready.next = self.read.val();
-        self.counter_index.next = bit_cast::<4, 8>((self.araddr.val() - self.at_counters.val()) >> 3);
+        self.asked.d.next = self.read.val();
+        if self.read.val() {
+            self.address.d.next = self.araddr.val();
+        }
+        self.counter_index.next = bit_cast::<4, 8>((self.address.q.val() - self.at_counters.val()) >> 3);
         if self.rready.val() {
             self.answered.d.next = false;
         }
-        if self.read.val() {
+        if self.asked.q.val() {
             self.answered.d.next = true;
             self.answer.d.next = 0.into();
-            if (self.araddr.val() >= self.at_counters.val()) & (self.araddr.val() < self.after_counters.val())
+            if (self.address.q.val() >= self.at_counters.val())
+                & (self.address.q.val() < self.after_counters.val())
             {
                 self.answer.d.next = bit_cast::<32, 48>(self.counter.val());
-                if self.araddr.val().get_bit(2) {
+                if self.address.q.val().get_bit(2) {
                     self.answer.d.next = bit_cast::<32, 48>(self.counter.val() >> 32);
                 }
-            } else if self.araddr.val() == self.at_id.val() {
+            } else if self.address.q.val() == self.at_id.val() {
                 self.answer.d.next = self.id.val();
-            } else if self.araddr.val() == self.at_shape.val() {
+            } else if self.address.q.val() == self.at_shape.val() {
                 self.answer.d.next = self.shape.val();
-            } else if self.araddr.val() == self.at_hash.val() {
+            } else if self.address.q.val() == self.at_hash.val() {
                 self.answer.d.next = self.config_hash.val();
-            } else if self.araddr.val() == self.at_status.val() {
+            } else if self.address.q.val() == self.at_status.val() {
                 self.answer.d.next = (bit_cast::<32, 4>(self.status.val()) << 8)
                     | (bits_of_bool::<32>(self.done.val()) << 1)
                     | bits_of_bool::<32>(self.busy.val());
-            } else if self.araddr.val() == self.at_interrupt.val() {
+            } else if self.address.q.val() == self.at_interrupt.val() {
                 self.answer.d.next = bits_of_bool::<32>(self.enable.q.val());
-            } else if self.araddr.val() == self.at_program.val() {
+            } else if self.address.q.val() == self.at_program.val() {
                 self.answer.d.next = self.base.q.val();
-            } else if self.araddr.val() == self.at_instructions.val() {
+            } else if self.address.q.val() == self.at_instructions.val() {
                 self.answer.d.next = self.length.q.val();
-            } else if self.araddr.val() == self.at_layer.val() {
+            } else if self.address.q.val() == self.at_layer.val() {
                 self.answer.d.next = bit_cast::<32, 16>(self.layer.val());
-            } else if self.araddr.val() == self.at_limit.val() {
+            } else if self.address.q.val() == self.at_limit.val() {
                 self.answer.d.next = self.unlimited.q.val() ^ self.ones.val();
             }
         }

@@ -20,9 +20,7 @@ leaf! {
         held: Bits<16>,
         lost: Bit,
     }
-    wire {
-        kept: Bits<16>,
-    }
+    wire {}
     const {}
 }
 
@@ -30,19 +28,16 @@ impl Logic for Tokens {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, held, lost);
-        self.kept.next = self.held.q.val();
         if self.pop.val() {
-            self.kept.next = self.held.q.val() - bit_cast::<16, 8>(self.pop_count.val());
-        }
-        self.held.d.next = self.kept.val();
-        self.lost.d.next = false;
-        if self.push.val() {
-            self.held.d.next = self.held.q.val() + 1;
-            if self.pop.val() {
+            self.held.d.next = self.held.q.val() - bit_cast::<16, 8>(self.pop_count.val());
+            if self.push.val() {
                 self.held.d.next = self.held.q.val() - (bit_cast::<16, 8>(self.pop_count.val()) - 1);
             }
-            self.lost.d.next = self.kept.val().all();
+        } else if self.push.val() {
+            self.held.d.next = self.held.q.val() + 1;
         }
+        self.lost.d.next =
+            self.push.val() & self.held.q.val().all() & (!self.pop.val() | (self.pop_count.val() == 0));
         if self.clear.val() {
             self.held.d.next = 0.into();
             self.lost.d.next = false;

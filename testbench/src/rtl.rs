@@ -304,15 +304,10 @@ impl Session<'_> {
         self.cycle(&mut control);
     }
 
-    /// Writes a register. The write takes effect with the first cycle; the response is taken in the next.
+    /// Writes a register. The response is taken in the second cycle; a run that it starts begins in the next.
     pub fn write(&mut self, address: u32, data: u32) {
         let mut control =
             Control { awaddr: address, wdata: data, awvalid: 1, wvalid: 1, bready: 1, ..Control::default() };
-        if address == offset("control") {
-            // The run's first cycle is the next one.
-            self.cycle(&mut control);
-            return;
-        }
         self.cycle(&mut control);
         control.awvalid = 0;
         control.wvalid = 0;
@@ -324,7 +319,9 @@ impl Session<'_> {
         let mut control = Control { araddr: address, arvalid: 1, rready: 1, bready: 1, ..Control::default() };
         self.cycle(&mut control);
         control.arvalid = 0;
-        self.cycle(&mut control);
+        while control.rvalid == 0 {
+            self.cycle(&mut control);
+        }
         control.rdata
     }
 }
