@@ -1,12 +1,14 @@
 # Everything here is a thin call: scripts/ and the `koch` command do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check area bench bitstream bless boards book faults formal fuzz fuzz-import mutants \
-	networks postsynthesis signoff sizes
+.PHONY: help setup demo test check area bench bitstream bless boards book cocotb coverage faults formal fuzz \
+	fuzz-import lint mutants networks postsynthesis signoff sizes unknown
 
 KOCH := cargo run --release --quiet --bin koch --
 NETWORKS := alexnet densenet121 googlenet mobilenetv1 mobilenetv2 resnet50 shufflenet squeezenet vgg16
 BOOK := alexnet googlenet resnet50
 SIZED := alexnet googlenet mobilenetv1 mobilenetv2 resnet50 squeezenet vgg16
+# Configs that a client from outside drives: of each width of the bus one.
+CLIENT := testbench/formal/least.toml random-1-12 random-1-13 random-1-3 random-1-11
 BOARD ?= ulx3s-85f
 N ?= 2000
 SEED ?= 1
@@ -61,6 +63,21 @@ formal: setup ## Proves the formal properties, and that each notices its sabotag
 	$(KOCH) generate --config testbench/formal/least.toml -o out/formal/rtl
 	testbench/formal/run.py out/formal/rtl > out/formal/table.md
 	scripts/page.py formal < out/formal/table.md
+
+client: setup
+	rm -rf out/client && mkdir -p out/client
+	for config in $(CLIENT); do \
+	  cargo run --release --quiet --package testbench --example client -- $$config out/client/$$(basename $$config .toml) 3 \
+	    || exit 1; \
+	done
+
+cocotb: client ## A client of cocotbext-axi drives the RTL in Icarus and Verilator: docs/verification.md's part
+	.tools/venv/bin/python testbench/cocotb/run.py cocotb out/client/* --seeds 5 > out/cocotb.md
+	scripts/page.py cocotb < out/cocotb.md
+
+unknown: client ## Runs from unknown and from random values: docs/verification.md's part
+	.tools/venv/bin/python testbench/cocotb/run.py unknown out/client/* --seeds 5 > out/unknown.md
+	scripts/page.py unknown < out/unknown.md
 
 mutants: setup ## Runs the tests' programs on mutants of the RTL: N=2000 SEED=1
 	mkdir -p out
