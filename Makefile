@@ -79,6 +79,14 @@ unknown: client ## Runs from unknown and from random values: docs/verification.m
 	.tools/venv/bin/python testbench/cocotb/run.py unknown out/client/* --seeds 5 > out/unknown.md
 	scripts/page.py unknown < out/unknown.md
 
+lint: setup ## Every tool on all named, corner and N random configs, docs/verification.md's part: N=200 SEED=1
+	mkdir -p out
+	cargo test --release --package hdl --test generated no_tool
+	echo '| configs | with a warning | s |' > out/lint.md
+	echo '| --- | ---: | ---: |' >> out/lint.md
+	cargo run --release --quiet --package testbench --example lint -- $(N) $(SEED) >> out/lint.md
+	scripts/page.py lint < out/lint.md
+
 mutants: setup ## Runs the tests' programs on mutants of the RTL: N=2000 SEED=1
 	mkdir -p out
 	testbench/mutation/run.py --count $(N) --seed $(SEED) > out/mutants.md
