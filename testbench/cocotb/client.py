@@ -132,7 +132,7 @@ async def paused(dut):
 
 @cocotb.test()
 async def refused(dut):
-    """Memory answers with SLVERR, to a read of data and to a write of outputs; the next run is right."""
+    """Memory answers with SLVERR, to a read of data and to a write of outputs, or the limit is short; the next run is right."""
     bench = Bench(dut)
     bench.pause(cocotb.RANDOM_SEED + 1)
     await bench.reset()
@@ -147,3 +147,25 @@ async def refused(dut):
         assert status == want, f"{case['layer']}, {at:#x} refused: {status}, not {want}"
         bench.memory.refused = range(0)
         await good(bench, "after an error", following)
+    case = draw.choice(ALL["cases"])
+    await bench.write("limit", draw.randrange(1, case["counters"]["busy"]))
+    status, counters = await bench.run(case)
+    note("refused", case, status, counters)
+    assert status == "timeout", f"{case['layer']}: {status}, not timeout"
+    await bench.write("limit", 0)
+    await good(bench, "after an error", case)
+
+
+@cocotb.test()
+async def registers(dut):
+    """What can be read is as it was written, or as the config makes it."""
+    bench = Bench(dut)
+    bench.pause(cocotb.RANDOM_SEED + 2)
+    await bench.reset()
+    draw = random.Random(cocotb.RANDOM_SEED)
+    for name in ("program", "instructions", "limit"):
+        value = draw.getrandbits(32) & (0xFFFFFF00 if name == "program" else 0xFFFFFFFF)
+        await bench.write(name, value)
+        assert await bench.host.read_dword(REGISTERS[name]) == value, name
+    for name, want in ALL["identity"].items():
+        assert await bench.host.read_dword(REGISTERS[name]) == want, name

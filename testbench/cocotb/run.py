@@ -3,20 +3,24 @@
 
     testbench/cocotb/run.py cocotb DIRECTORY ... [--seeds N]
     testbench/cocotb/run.py unknown DIRECTORY ... [--seeds N] [--slice]
+    testbench/cocotb/run.py coverage DIRECTORY ... [--seeds N]
 
 The directories hold what `testbench::client` wrote; the simulations are built there. `cocotb` runs every seed in both simulators:
 every check of client.py must hold, and status and all counters of every run must be equal in both. `unknown` starts from
 registers and memories that are unknown (Icarus), and random (Verilator); every run must be as one from zeros is. Copies of the design
-without a reset must be noticed; `--slice` takes one of them. A table goes to stdout as Markdown, everything else to stderr. Exit
+without a reset must be noticed; `--slice` takes one of them. `coverage` counts what Verilator notes of the same runs, by module;
+points that none reached are named on stderr. A table goes to stdout as Markdown, everything else to stderr. Exit
 code 1: something differs, or goes unnoticed.
 
 The interpreter is the one of .tools/venv, which has cocotb.
 """
 
 import argparse
+import collections
 import json
 import os
 import pathlib
+import re
 import sys
 
 from cocotb_tools.check_results import get_results
@@ -29,6 +33,7 @@ ROOT = HERE.parent.parent
 RANDOM = ["--x-assign", "unique", "--x-initial", "unique"]
 BUILD = {"icarus": [], "verilator": [*RANDOM, "--no-timing", "-Wno-SPLITVAR"]}
 # Runs are short, and the compiler is what takes time.
+COVERAGE = ["--coverage-line", "--coverage-toggle"]
 QUICK = "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
 ZEROS = ["+verilator+rand+reset+0"]
 
@@ -53,9 +58,10 @@ def random_start(seed):
 class Simulation:
     """The design in one simulator."""
 
-    def __init__(self, directory, simulator, sabotage=None):
+    def __init__(self, directory, simulator, sabotage=None, coverage=False):
         self.directory, self.simulator = directory.resolve(), simulator
-        self.build = self.directory / (simulator if sabotage is None else f"without-{sabotage[0]}-{sabotage[1]}")
+        name = "coverage" if coverage else simulator
+        self.build = self.directory / (name if sabotage is None else f"without-{sabotage[0]}-{sabotage[1]}")
         sources = self.build / "rtl"
         sources.mkdir(parents=True, exist_ok=True)
         stale = False
@@ -80,7 +86,8 @@ class Simulation:
         cases = json.loads((self.directory / "cases.json").read_text())
         self.runner.build(
             sources=[HERE / "bench.sv", *sorted(sources.glob("*.sv"))], hdl_toplevel="bench", always=True,
-            parameters={"BusBytes": cases["bus_bytes"]}, build_args=BUILD[simulator], build_dir=self.build,
+            parameters={"BusBytes": cases["bus_bytes"]}, build_args=BUILD[simulator] + (COVERAGE if coverage else []),
+            build_dir=self.build,
             log_file=self.build / "build.log",
         )
 
@@ -143,9 +150,45 @@ def unknown(directory, seeds, sabotages):
             raise Wrong(f"{directory.name}: {what} goes unnoticed")
 
 
+def points(file):
+    """Counts by (kind, module, place) of a file that Verilator's coverage wrote; instances of a module are one."""
+    counts = collections.Counter()
+    for line in file.read_text(errors="replace").splitlines():
+        found = re.fullmatch(r"C '(.*)' (\d+)", line)
+        if found is None:
+            continue
+        fields = dict(field.split("\x02", 1) for field in found[1].split("\x01") if field)
+        kind, _, module = fields["page"].removeprefix("v_").partition("/")
+        module = module.split("__")[0]
+        if module.startswith("koch"):
+            counts[kind, module, f"{fields['l']}: {fields['o']}"] += int(found[2])
+    return counts
+
+
+def coverage(directories, seeds):
+    """The table by module, over all runs; what none reached goes to stderr."""
+    counts = collections.Counter()
+    for directory in directories:
+        simulation = Simulation(directory, "verilator", coverage=True)
+        for seed in range(1, seeds + 1):
+            simulation.run(seed, random_start(seed))
+            counts.update(points(simulation.build / "coverage.dat"))
+    for kind, module, place in sorted(point for point, count in counts.items() if count == 0):
+        print(f"not reached: {kind} {module} {place}", file=sys.stderr)
+    yield "| module | line % | branch % | toggle % | not reached: lines, branches, toggles |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for module in [*sorted({module for _, module, _ in counts}), "all"]:
+        shares, missing = [], []
+        for kind in ("line", "branch", "toggle"):
+            here = [n for (k, m, _), n in counts.items() if k == kind and module in (m, "all")]
+            missing.append(str(here.count(0)))
+            shares.append(f"{100 * (1 - here.count(0) / len(here)):.1f}" if here else "")
+        yield f"| {module} | {' | '.join(shares)} | {', '.join(missing)} |"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("check", choices=["cocotb", "unknown"])
+    parser.add_argument("check", choices=["cocotb", "unknown", "coverage"])
     parser.add_argument("directory", type=pathlib.Path, nargs="+")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--slice", action="store_true")
@@ -155,6 +198,9 @@ def main():
     sys.path.insert(0, str(HERE))
     rows = []
     try:
+        if arguments.check == "coverage":
+            print("\n".join(coverage(arguments.directory, arguments.seeds)))
+            return
         for directory in arguments.directory:
             if arguments.check == "cocotb":
                 rows.append(cocotb(directory, arguments.seeds))

@@ -1,7 +1,7 @@
 //! What a client of another making needs to run layers on a config; `testbench/cocotb/` is one.
 
 use serde_json::{Map, Value, json};
-use spec::regs::{COUNTERS_OFFSET, REGISTERS};
+use spec::regs::{COUNTERS_OFFSET, ID, REGISTERS};
 use spec::{Config, Counters, MemorySpec, Status};
 use std::path::Path;
 
@@ -39,7 +39,7 @@ fn case(case: &Case) -> Result<Value, String> {
     }))
 }
 
-/// Writes the Verilog into `directory/rtl`, and `directory/cases.json`: registers, counters and status codes by name; for each layer
+/// Writes the Verilog into `directory/rtl`, and `directory/cases.json`: registers (and what some read after a reset), counters and status codes by name; for each layer
 /// its program, its memory, the reference's outputs, and the model's counters that no timing of the memory changes. The
 /// layers are a convolution with padding, one with a stride, one by channel if the config has that, and `count` random ones.
 pub fn write(config: &Config, directory: &Path, count: u64) -> Result<(), String> {
@@ -61,6 +61,7 @@ pub fn write(config: &Config, directory: &Path, count: u64) -> Result<(), String
     let all = json!({
         "config": config.name,
         "bus_bytes": config.bus_bytes(),
+        "identity": { "id": ID, "layer": 0, "interrupt": 0 },
         "registers": registers.collect::<Map<_, _>>(),
         "counters": counters.collect::<Map<_, _>>(),
         "statuses": statuses.collect::<Map<_, _>>(),
