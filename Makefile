@@ -1,6 +1,6 @@
 # Everything here is a thin call: scripts/ and the `koch` command do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check area bench bitstream bless boards book cocotb coverage faults formal fuzz \
+.PHONY: help setup demo test check area bench bitstream bless boards book client cocotb coverage faults formal fuzz \
 	fuzz-import lint mutants networks postsynthesis signoff sizes unknown
 
 KOCH := cargo run --release --quiet --bin koch --
@@ -79,6 +79,12 @@ unknown: client ## Runs from unknown and from random values: docs/verification.m
 	.tools/venv/bin/python testbench/cocotb/run.py unknown out/client/* --seeds 5 > out/unknown.md
 	scripts/page.py unknown < out/unknown.md
 
+coverage: setup ## Lines, branches and toggles of the RTL that the client's runs reach: docs/verification.md's part
+	rm -rf out/coverage && mkdir -p out
+	cargo run --release --quiet --package testbench --example client -- testbench/mutation/small.toml out/coverage 40
+	.tools/venv/bin/python testbench/cocotb/run.py coverage out/coverage --seeds 3 > out/coverage.md
+	scripts/page.py coverage < out/coverage.md
+
 lint: setup ## Every tool on all named, corner and N random configs, docs/verification.md's part: N=200 SEED=1
 	mkdir -p out
 	cargo test --release --package hdl --test generated no_tool
@@ -92,7 +98,9 @@ mutants: setup ## Runs the tests' programs on mutants of the RTL: N=2000 SEED=1
 	testbench/mutation/run.py --count $(N) --seed $(SEED) > out/mutants.md
 	scripts/page.py mutation < out/mutants.md
 
-signoff: formal mutants ## What `make test` takes a slice of, whole: hours
+signoff: formal mutants postsynthesis cocotb unknown coverage ## What `make test` takes a slice of, whole: hours
+	$(MAKE) faults N=10000
+	$(MAKE) lint N=200
 
 fuzz: setup ## Random layers and configs on every machine: N=2000 SEED=1
 	$(KOCH) fuzz --count $(N) --seed $(SEED)
