@@ -37,7 +37,7 @@ COVERAGE = ["--coverage-line", "--coverage-toggle"]
 QUICK = "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
 ZEROS = ["+verilator+rand+reset+0"]
 
-# Each takes away one reset: file, register, its value. Most others are not missed, as the start of a run clears queues and counts.
+# Each takes away one reset: file, register, its value. Others, such as a queue's count, are not missed: the start of a run clears them.
 SABOTAGES = [
     ("koch_control", "finish_q", "1'b0"),
     ("koch_control", "running_q", "1'b0"),
