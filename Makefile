@@ -1,12 +1,15 @@
 # Everything here is a thin call: scripts/ and the `koch` command do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check area bench bitstream bless boards book faults formal fuzz fuzz-import mutants \
-	networks postsynthesis signoff sizes
+.PHONY: help setup demo test check area bench bitstream bless boards book client cocotb coverage faults formal fuzz \
+	fuzz-import lint mutants networks postsynthesis signoff sizes unknown
 
 KOCH := cargo run --release --quiet --bin koch --
 NETWORKS := alexnet densenet121 googlenet mobilenetv1 mobilenetv2 resnet50 shufflenet squeezenet vgg16
 BOOK := alexnet googlenet resnet50
 SIZED := alexnet googlenet mobilenetv1 mobilenetv2 resnet50 squeezenet vgg16
+# Configs that a client from outside drives, with buses of 32 and 64 bits; wider ones take Icarus minutes a run.
+CLIENT := testbench/formal/least.toml random-1-12
+CLIENTS := $(addprefix out/client/,$(basename $(notdir $(CLIENT))))
 BOARD ?= ulx3s-85f
 N ?= 2000
 SEED ?= 1
@@ -62,12 +65,42 @@ formal: setup ## Proves the formal properties, and that each notices its sabotag
 	testbench/formal/run.py out/formal/rtl > out/formal/table.md
 	scripts/page.py formal < out/formal/table.md
 
+client: setup
+	for config in $(CLIENT); do \
+	  cargo run --release --quiet --package testbench --example client -- $$config out/client/$$(basename $$config .toml) 1 \
+	    || exit 1; \
+	done
+
+cocotb: client ## A client of cocotbext-axi drives the RTL in Icarus and Verilator: docs/verification.md's part
+	.tools/venv/bin/python testbench/cocotb/run.py cocotb $(CLIENTS) --seeds 3 > out/cocotb.md
+	scripts/page.py cocotb < out/cocotb.md
+
+unknown: client ## Runs from unknown and from random values: docs/verification.md's part
+	.tools/venv/bin/python testbench/cocotb/run.py unknown $(CLIENTS) --seeds 5 > out/unknown.md
+	scripts/page.py unknown < out/unknown.md
+
+coverage: setup ## Lines, branches and toggles of the RTL that the client's runs reach: docs/verification.md's part
+	rm -rf out/coverage && mkdir -p out
+	cargo run --release --quiet --package testbench --example client -- testbench/mutation/small.toml out/coverage 40
+	.tools/venv/bin/python testbench/cocotb/run.py coverage out/coverage --seeds 3 > out/coverage.md
+	scripts/page.py coverage < out/coverage.md
+
+lint: setup ## Every tool on all named, corner and N random configs, docs/verification.md's part: N=200 SEED=1
+	mkdir -p out
+	cargo test --release --package hdl --test generated no_tool
+	echo '| configs | with a warning | s |' > out/lint.md
+	echo '| --- | ---: | ---: |' >> out/lint.md
+	cargo run --release --quiet --package testbench --example lint -- $(N) $(SEED) >> out/lint.md
+	scripts/page.py lint < out/lint.md
+
 mutants: setup ## Runs the tests' programs on mutants of the RTL: N=2000 SEED=1
 	mkdir -p out
 	testbench/mutation/run.py --count $(N) --seed $(SEED) > out/mutants.md
 	scripts/page.py mutation < out/mutants.md
 
-signoff: formal mutants ## What `make test` takes a slice of, whole: hours
+signoff: formal mutants postsynthesis cocotb unknown coverage ## What `make test` takes a slice of, whole: hours
+	$(MAKE) faults N=10000
+	$(MAKE) lint N=200
 
 fuzz: setup ## Random layers and configs on every machine: N=2000 SEED=1
 	$(KOCH) fuzz --count $(N) --seed $(SEED)

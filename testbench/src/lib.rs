@@ -4,6 +4,7 @@
 pub mod board;
 pub mod bridge;
 pub mod cases;
+pub mod client;
 pub mod faults;
 pub mod meddler;
 pub mod memory;
