@@ -10,10 +10,12 @@ use std::process::Command;
 use std::time::Instant;
 use std::{env, fmt, fs};
 
-/// Wide multiplexers of LUTs take more LUTs than they save: a PE 618 instead of 270. Without the merge every flip-flop
-/// keeps an inverter of the reset of its own: a LUT each, and a reset net each, of which a tile has but two.
-const ECP5: &str = "synth_ecp5 -nowidelut -top top -run begin:map_luts\nopt_merge\nopt_clean\n\
-                    synth_ecp5 -nowidelut -top top -run map_luts: -json netlist.json";
+/// Synthesis for an ECP5, module by module: ABC runs out of memory on the whole. Wide multiplexers of LUTs take more LUTs
+/// than they save. Every module inverts the reset for itself; a tile has but two reset nets, so these are made one.
+fn ecp5(top: &str) -> String {
+    format!("synth_ecp5 -nowidelut -abc9 -noflatten -top {top}\nflatten\nopt_merge\nopt_clean -purge\n")
+}
+
 const ICE40: &str = "synth_ice40 -device u -dsp -spram -top top -json netlist.json";
 const XC7: &str = "synth_xilinx -family xc7 -top koch -noiopad -noclkbuf";
 
@@ -215,8 +217,11 @@ pub fn build(
 pub fn mapped(cache: &Path, board: &Board, config: &Config) -> Result<Vec<(String, String)>, FlowError> {
     let sources = board.simulated(config, crate::board::Uart::FAST);
     let names: Vec<&str> = sources.iter().map(|(n, _)| n.as_str()).collect();
-    let synth = ECP5.replace("-top top", "-top koch_board").replace("-json netlist.json", "");
-    let script = format!("read_verilog -sv {}\n{synth}\nwrite_verilog -noattr netlist.v\n", names.join(" "));
+    let script = format!(
+        "read_verilog -sv {}\n{}write_verilog -noattr netlist.v\n",
+        names.join(" "),
+        ecp5("koch_board")
+    );
     fs::create_dir_all(cache).map_err(|e| file(cache, &e))?;
     let made = tempfile::Builder::new().prefix("build-").tempdir_in(cache).map_err(|e| file(cache, &e))?;
     let dir = made.path();
@@ -267,9 +272,9 @@ fn run_version() -> Result<String, FlowError> {
 fn script(flow: Flow, sources: &[(String, String)]) -> String {
     let names: Vec<&str> = sources.iter().map(|(n, _)| n.as_str()).collect();
     let synth = match flow {
-        Flow::Ecp5 => ECP5,
-        Flow::Ice40 => ICE40,
-        Flow::Xc7 => XC7,
+        Flow::Ecp5 => ecp5("top") + "write_json netlist.json",
+        Flow::Ice40 => ICE40.to_owned(),
+        Flow::Xc7 => XC7.to_owned(),
     };
     format!("read_verilog -sv {}\n{synth}\ntee -q -o stat.txt stat\n", names.join(" "))
 }

@@ -18,9 +18,9 @@ module runs_check #(
 
   logic [31:0] burst_address;
   logic [7:0] burst_beats;
-  logic [23:0] burst_bytes;
+  logic [12:0] burst_bytes;
   logic [5:0] burst_lane;
-  logic burst_last;
+  logic burst_last, burst_long, whole_q;
   logic [31:0] at_q, begin_q;
   logic [23:0] left_q, size_q, pitch_q;
   logic [15:0] count_q;
@@ -28,6 +28,7 @@ module runs_check #(
     .clk_i(clk), .rst_ni(1'b1), .start_i(start), .address_i(address), .run_bytes_i(run_bytes), .runs_i(runs),
     .run_pitch_i(run_pitch), .prepare_i(prepare), .advance_i(advance), .burst_address_o(burst_address),
     .burst_beats_o(burst_beats), .burst_bytes_o(burst_bytes), .burst_lane_o(burst_lane), .burst_last_o(burst_last),
+    .burst_long_o(burst_long), .whole_q(whole_q),
     .at_q(at_q), .begin_q(begin_q), .left_q(left_q), .size_q(size_q), .pitch_q(pitch_q), .count_q(count_q)
   );
 
@@ -51,9 +52,9 @@ module runs_check #(
     end else if (advance) begin
       prepared <= 0;
       begun <= !burst_last;
-      next <= run_over ? first + {8'd0, pitch} : next + {8'd0, burst_bytes};
+      next <= run_over ? first + {8'd0, pitch} : next + {19'd0, burst_bytes};
       first <= run_over ? first + {8'd0, pitch} : first;
-      left <= run_over ? size : left - burst_bytes;
+      left <= run_over ? size : left - {11'd0, burst_bytes};
       to_go <= to_go - 16'(run_over);
     end else if (prepare) prepared <= 1;
 
@@ -62,7 +63,8 @@ module runs_check #(
   // All of the first beat and the last is wanted but what lies before the run's first byte and behind its last.
   wire fits = burst_bytes != 0 && burst_bytes <= left && burst_address + {26'd0, burst_lane} == next && burst_lane < Bytes
     && 32'(burst_lane) + 32'(burst_bytes) <= (32'(burst_beats) << $clog2(Bytes))
-    && 32'(burst_lane) + 32'(burst_bytes) + Bytes > (32'(burst_beats) << $clog2(Bytes));
+    && 32'(burst_lane) + 32'(burst_bytes) + Bytes > (32'(burst_beats) << $clog2(Bytes))
+    && whole_q == (left == burst_bytes) && burst_long == (burst_bytes >= 64);
   wire same = at_q == next && begin_q == first && left_q == left && size_q == size && pitch_q == pitch && count_q == to_go;
   wire some = left != 0 && size != 0 && to_go != 0;
   always @* begin
@@ -94,30 +96,32 @@ module fetch_check #(
   logic second = 0;
   always @(posedge clk) second <= 1;
   // As docs/registers.md has it, these are not written while busy.
-  logic [31:0] program, instructions;
-  always @(posedge clk)
-    if (clear) begin
-      program <= new_program;
-      instructions <= new_instructions;
-    end
+  logic [31:0] held_program, held_instructions;
+  always @(posedge clk) {held_program, held_instructions} <= {program, instructions};
+  wire [31:0] program = clear ? new_program : held_program;
+  wire [31:0] instructions = clear ? new_instructions : held_instructions;
   logic valid;
-  logic [31:0] address, requested_q;
+  logic [31:0] address, next_q, left_q;
+  logic more_q;
   logic [7:0] beats;
   koch_fetch dut (
     .clk_i(clk), .rst_ni(1'b1), .clear_i(clear), .busy_i(busy), .halt_i(halt), .program_i(program),
     .instructions_i(instructions), .request_ready_i(ready), .beat_i(beat), .opcode_i(opcode), .fault_i(fault),
     .load_full_i(load_full), .compute_full_i(compute_full), .store_full_i(store_full),
-    .request_valid_o(valid), .request_address_o(address), .request_beats_o(beats), .requested_q(requested_q)
+    .request_valid_o(valid), .request_address_o(address), .request_beats_o(beats), .next_q(next_q),
+    .left_q(left_q), .more_q(more_q)
   );
   logic [31:0] asked;
   always @(posedge clk)
     if (clear) asked <= 0;
     else if (valid && ready) asked <= asked + ((32'(beats) << $clog2(Bytes)) >> 5);
-  wire in_step = requested_q == asked && asked <= instructions && ((asked & (Batch - 1)) == 0 || asked == instructions);
+  wire in_step = asked <= instructions && more_q == (asked < instructions)
+    && (!more_q || (next_q == program + (asked << 5) && left_q == instructions - asked && (asked & (Batch - 1)) == 0));
   wire allowed = beats != 0 && beats <= Beats && (address & (Bytes - 1)) == 0
     && {20'd0, address[11:0]} + (32'(beats) << $clog2(Bytes)) <= 4096;
-  always @* assume (second || in_step);
-  always @* if (second) begin
+  // Until the clear is over, what was given is taken.
+  always @* assume (second || clear || in_step);
+  always @* if (second && !clear) begin
     asks_in_step: assert (in_step);
     request_allowed: assert (!valid || allowed);
     request_next: assert (!valid || address == program + (asked << 5));

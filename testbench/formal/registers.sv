@@ -1,4 +1,5 @@
-// The AXI4-Lite slave: one response for each request, in the next cycle, held until it is taken.
+// The AXI4-Lite slave: one response for each request, of a write in the next cycle, of a read in the one after that, held
+// until it is taken.
 module registers_check (
   input logic        clk,
   input logic        awvalid, wvalid, bready, arvalid, rready, busy, done,
@@ -26,7 +27,8 @@ module registers_check (
   wire aw = awvalid && awready, w = wvalid && wready, ar = arvalid && arready;
   // Requests without a response, of which there is one at most; wide enough to see more.
   logic [2:0] addresses = 0, data = 0, reads = 0;
-  logic b_waits = 0, r_waits = 0, written = 0, asked = 0;
+  logic b_waits = 0, r_waits = 0, written = 0, asked = 0, due = 0;
+  logic [7:0] address;
   logic [31:0] rdata_q, answer;
   // What the registers hold, as docs/registers.md has it.
   logic [31:0] base = 0, length = 0, most = 32'hffffffff;
@@ -41,13 +43,15 @@ module registers_check (
     rdata_q <= rdata;
     written <= aw;
     asked <= ar;
+    due <= asked;
+    if (ar) address <= araddr;
     if (write && awaddr == 8'h14) enable <= wdata[0];
     // Not while busy.
     if (write && !busy && awaddr == 8'h18) base <= wdata;
     if (write && !busy && awaddr == 8'h1c) length <= wdata;
     if (write && !busy && awaddr == 8'h24) most <= wdata;
-    if (ar)
-      case (araddr)
+    if (asked)
+      case (address)
         8'h00: answer <= 32'h4b4f4348;
         8'h10: answer <= {20'd0, status, 6'd0, done, busy};
         8'h14: answer <= {31'd0, enable};
@@ -57,27 +61,28 @@ module registers_check (
         8'h24: answer <= most;
         8'h0c: answer <= 0;
         default:
-          if (araddr >= 8'h40 && araddr < 8'hb0) answer <= araddr[2] ? {16'd0, counter[47:32]} : counter[31:0];
+          if (address >= 8'h40 && address < 8'hb0) answer <= address[2] ? {16'd0, counter[47:32]} : counter[31:0];
           else answer <= rdata;
       endcase
   end
   // The constants are the config's.
   logic constant = 0;
-  always @(posedge clk) if (ar) constant <= araddr[7:2] == 1 || araddr[7:2] == 2 || (araddr[1:0] != 0 && araddr < 8'h40);
+  always @(posedge clk)
+    if (asked) constant <= address[7:2] == 1 || address[7:2] == 2 || (address[1:0] != 0 && address < 8'h40);
 
   always @* if (started) begin
     b_held: assert (!b_waits || bvalid);
     b_one_each: assert (bvalid == (addresses == 1) && addresses <= 1 && addresses == data);
     b_follows: assert (!written || bvalid);
     r_held: assert (!r_waits || (rvalid && rdata == rdata_q));
-    r_one_each: assert (rvalid == (reads == 1) && reads <= 1);
-    r_follows: assert (!asked || rvalid);
-    r_data: assert (!asked || constant || araddr_unmapped || rdata == answer);
-    counter_asked: assert (!ar || araddr < 8'h40 || araddr >= 8'hb0 || index == araddr[6:3] - 4'd8);
+    r_one_each: assert (rvalid == (reads == 1 && !asked) && reads <= 1);
+    r_follows: assert (!due || rvalid);
+    r_data: assert (!due || constant || araddr_unmapped || rdata == answer);
+    counter_asked: assert (!asked || address < 8'h40 || address >= 8'hb0 || index == address[6:3] - 4'd8);
     starts: assert (start == (write && awaddr == 8'h0c && wdata[0]));
     acknowledges: assert (acknowledge == (write && awaddr == 8'h14 && wdata[1]));
     drives: assert (program == base && instructions == length && limit == most && interrupt == (enable && done));
   end
   logic araddr_unmapped = 0;
-  always @(posedge clk) if (ar) araddr_unmapped <= araddr >= 8'h28 && (araddr < 8'h40 || araddr >= 8'hb0);
+  always @(posedge clk) if (asked) araddr_unmapped <= address >= 8'h28 && (address < 8'h40 || address >= 8'hb0);
 endmodule

@@ -40,10 +40,9 @@ impl Meddler {
         }
     }
 
-    /// A run starts; the response to the write that starts it is awaited. Some registers hold these values.
+    /// A run starts. Some registers hold these values.
     pub(crate) fn begin(&mut self, holds: [(u32, u32); 3]) {
         self.holds = holds;
-        self.writing = true;
     }
 
     /// What the host drives in the next cycle of the run.

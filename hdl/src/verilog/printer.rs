@@ -111,7 +111,10 @@ impl Display for Expr {
                 _ => write!(f, "{{{}{{{e}}}}}", Count(n)),
             },
             Expr::Unary(op, e) => match **e {
-                Expr::Binary(..) | Expr::Cond(..) | Expr::Unary(..) => write!(f, "{}({e})", unary_text(*op)),
+                // Yosys 0.23 drops an operator right before a cast.
+                Expr::Binary(..) | Expr::Cond(..) | Expr::Unary(..) | Expr::Resize(..) => {
+                    write!(f, "{}({e})", unary_text(*op))
+                }
                 _ => write!(f, "{}{e}", unary_text(*op)),
             },
             Expr::Binary(op, a, b) => {
