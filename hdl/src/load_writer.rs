@@ -281,9 +281,7 @@ impl Logic for LoadWriter {
                     }
                 }
                 Part::PadRight => {
-                    if self.runs_left.q.val() == 0 {
-                        self.finish.next = true;
-                    }
+                    self.finish.next = self.runs_left.q.val() == 0;
                 }
                 _ => {}
             }
