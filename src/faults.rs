@@ -1,14 +1,11 @@
 //! `koch faults`.
 
+use crate::campaign::Campaign;
 use crate::{Failure, Outcome};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use testbench::cases::random_config;
+use testbench::RunError;
 use testbench::faults::{self, Kind, Seen};
-use testbench::{Rtl, RunError};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -86,65 +83,11 @@ impl Summary {
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let indices: Vec<u64> = match args.case {
-        Some(case) => vec![case],
-        None => (0..args.count).collect(),
-    };
-    let bar = ProgressBar::new(indices.len() as u64).with_style(
-        ProgressStyle::with_template("{wide_bar} {pos}/{len} faults, {elapsed} gone, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    let groups: Vec<&[u64]> = indices.chunk_by(|a, b| a / args.per_config == b / args.per_config).collect();
-    let next = AtomicU64::new(0);
-    let summary = Mutex::new(Summary { seed: args.seed, configs: groups.len() as u64, ..Summary::default() });
-    let failures = Mutex::new(Vec::new());
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    campaign(group, args, &bar, &summary, &failures);
-                }
-            });
-        }
-    });
-    bar.finish_and_clear();
-    let (Ok(summary), Ok(failures)) = (summary.into_inner(), failures.into_inner()) else {
-        return Err(Failure::Mismatch("a worker died".into()));
-    };
-    if args.json {
-        say!("{}", serde_json::to_string_pretty(&summary)?);
-    } else {
-        summary.print();
-    }
-    match failures.first() {
-        None => Ok(()),
-        Some(first) => {
-            Err(Failure::Mismatch(format!("{} of the faults; the first: {first}", failures.len())))
-        }
-    }
-}
-
-fn campaign(
-    group: &[u64],
-    args: &Args,
-    bar: &ProgressBar,
-    summary: &Mutex<Summary>,
-    failures: &Mutex<Vec<String>>,
-) {
-    let fail = |text: String| {
-        bar.suspend(|| eprintln!("{text}"));
-        if let Ok(mut failures) = failures.lock() {
-            failures.push(text);
-        }
-    };
-    let config = random_config(args.seed, group[0] / args.per_config);
-    let rtl = match Rtl::new(&config, None) {
-        Ok(rtl) => rtl,
-        Err(e) => return fail(format!("{}: {e}", config.name)),
-    };
-    for &index in group {
-        let seen = faults::run(&rtl, &config, args.seed, index);
+    let &Args { count, seed, per_config, case, json } = args;
+    let campaign = Campaign { seed, count, per_config, case };
+    let summary = Summary { seed, configs: campaign.configs(), ..Summary::default() };
+    let (summary, failures) = campaign.run("faults", summary, |rtl, config, index, summary| {
+        let seen = faults::run(rtl, config, seed, index);
         if let Ok(mut summary) = summary.lock() {
             match &seen {
                 Ok(seen) => summary.add(seen),
@@ -155,12 +98,21 @@ fn campaign(
                 }
             }
         }
-        if let Err(e) = seen {
-            fail(format!(
-                "fault {index} (koch faults --seed {} --per-config {} --case {index}) on {config:?}: {e}",
-                args.seed, args.per_config
-            ));
+        seen.map(drop).map_err(|e| {
+            format!(
+                "fault {index} (koch faults --seed {seed} --per-config {per_config} --case {index}) on {config:?}: {e}"
+            )
+        })
+    })?;
+    if json {
+        say!("{}", serde_json::to_string_pretty(&summary)?);
+    } else {
+        summary.print();
+    }
+    match failures.first() {
+        None => Ok(()),
+        Some(first) => {
+            Err(Failure::Mismatch(format!("{} of the faults; the first: {first}", failures.len())))
         }
-        bar.inc(1);
     }
 }

@@ -1,11 +1,8 @@
 //! `koch fuzz`.
 
+use crate::campaign::Campaign;
 use crate::{Failure, Outcome};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use testbench::Rtl;
-use testbench::cases::{Case, random_config};
+use testbench::cases::Case;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -65,32 +62,28 @@ impl Coverage {
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let indices: Vec<u64> = match args.case {
-        Some(case) => vec![case],
-        None => (0..args.count).collect(),
-    };
-    let bar = ProgressBar::new(indices.len() as u64).with_style(
-        ProgressStyle::with_template("{wide_bar} {pos}/{len} cases, {elapsed} gone, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    let groups: Vec<&[u64]> = indices.chunk_by(|a, b| a / args.per_config == b / args.per_config).collect();
-    let next = AtomicU64::new(0);
-    let coverage = Mutex::new(Coverage::default());
-    let failures = Mutex::new(Vec::new());
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    campaign(group, args, &bar, &coverage, &failures);
+    let &Args { count, seed, per_config, case } = args;
+    let campaign = Campaign { seed, count, per_config, case };
+    let (c, failures) = campaign.run("cases", Coverage::default(), |rtl, config, index, coverage| {
+        let case = Case::random(seed, index, config);
+        let difference = match case.run(rtl) {
+            Ok(outcome) => match outcome.difference() {
+                None => {
+                    if let Ok(mut coverage) = coverage.lock() {
+                        coverage.add(&case, outcome.rtl.counters.cycles);
+                    }
+                    return Ok(());
                 }
-            });
-        }
-    });
-    bar.finish_and_clear();
-    let (Ok(c), Ok(failures)) = (coverage.into_inner(), failures.into_inner()) else {
-        return Err(Failure::Mismatch("a worker died".into()));
-    };
+                Some(text) => text,
+            },
+            Err(e) => e.to_string(),
+        };
+        Err(format!(
+            "case {index} (koch fuzz --seed {seed} --per-config {per_config} --case {index}): {} on {config:?} with \
+             {:?}: {difference}",
+            case.layer, case.memory
+        ))
+    })?;
     say!("{} cases, {} differences, seed {}", c.cases + failures.len() as u64, failures.len(), args.seed);
     say!(
         "covered: {} cycles; kernels {:?}; strides {:?}; rows {:?}; columns {:?}; bus {:?}",
@@ -113,47 +106,5 @@ pub fn run(args: &Args) -> Outcome {
     match failures.first() {
         None => Ok(()),
         Some(first) => Err(Failure::Mismatch(format!("{} of the cases; the first: {first}", failures.len()))),
-    }
-}
-
-fn campaign(
-    group: &[u64],
-    args: &Args,
-    bar: &ProgressBar,
-    coverage: &Mutex<Coverage>,
-    failures: &Mutex<Vec<String>>,
-) {
-    let fail = |text: String| {
-        bar.suspend(|| eprintln!("{text}"));
-        if let Ok(mut failures) = failures.lock() {
-            failures.push(text);
-        }
-    };
-    let config = random_config(args.seed, group[0] / args.per_config);
-    let rtl = match Rtl::new(&config, None) {
-        Ok(rtl) => rtl,
-        Err(e) => return fail(format!("{}: {e}", config.name)),
-    };
-    for &index in group {
-        let case = Case::random(args.seed, index, &config);
-        let difference = match case.run(&rtl) {
-            Ok(outcome) => match outcome.difference() {
-                None => {
-                    if let Ok(mut coverage) = coverage.lock() {
-                        coverage.add(&case, outcome.rtl.counters.cycles);
-                    }
-                    None
-                }
-                some => some,
-            },
-            Err(e) => Some(e.to_string()),
-        };
-        if let Some(text) = difference {
-            fail(format!(
-                "case {index} (koch fuzz --seed {} --per-config {} --case {index}): {} on {:?} with {:?}: {text}",
-                args.seed, args.per_config, case.layer, config, case.memory
-            ));
-        }
-        bar.inc(1);
     }
 }
