@@ -105,12 +105,26 @@ module DP16KD #(
 
   // Where a width's word lies in its word of 18 bits: widths below 9 leave out the ninth bit of each byte.
   function [17:0] narrow(input [17:0] word, input [3:0] at, input integer width);
-    narrow = width == 18 ? word : width == 9 ? (at[3] ? {9'd0, word[17:9]} : {9'd0, word[8:0]}) : 18'd0;
+    case (width)
+      18: narrow = word;
+      9: narrow = {9'd0, at[3] ? word[17:9] : word[8:0]};
+      4: narrow = (word >> {at[3], 3'd0} >> at[3] >> {at[2], 2'd0}) & 18'd15;
+      2: narrow = (word >> {at[3], 3'd0} >> at[3] >> {at[2:1], 1'd0}) & 18'd3;
+      1: narrow = (word >> {at[3], 3'd0} >> at[3] >> at[2:0]) & 18'd1;
+      default: narrow = 18'd0;
+    endcase
   endfunction
 
+  function known(input integer width);
+    known = width == 1 || width == 2 || width == 4 || width == 9 || width == 18 || width == 36;
+  endfunction
+
+  localparam NarrowA = DATA_WIDTH_A < 9 ? DATA_WIDTH_A : 1;
+  // Without the ninth bits.
+  wire [3:0] at_a = ad_a[3:0] & (NarrowA == 4 ? 4'd12 : NarrowA == 2 ? 4'd14 : 4'd15);
+
   initial begin
-    if ((DATA_WIDTH_A != 9 && DATA_WIDTH_A != 18 && DATA_WIDTH_A != 36)
-        || (DATA_WIDTH_B != 9 && DATA_WIDTH_B != 18 && DATA_WIDTH_B != 36) || REGMODE_A != "NOREG"
+    if (!known(DATA_WIDTH_A) || !known(DATA_WIDTH_B) || REGMODE_A != "NOREG"
         || REGMODE_B != "NOREG" || CLKAMUX != "CLKA" || CLKBMUX != "CLKB" || INITVAL_00 !== 320'd0) begin
       $display("DP16KD: a mode that this model does not have: widths %0d and %0d", DATA_WIDTH_A, DATA_WIDTH_B);
       $finish;
@@ -130,6 +144,8 @@ module DP16KD #(
         end else if (DATA_WIDTH_A == 18) begin
           if (ad_a[0]) words[ad_a[13:4]][8:0] <= di[8:0];
           if (ad_a[1]) words[ad_a[13:4]][17:9] <= di[17:9];
+        end else if (DATA_WIDTH_A < 9) begin
+          words[ad_a[13:4]][{1'b0, at_a} + {4'd0, ad_a[3]} +: NarrowA] <= di[NarrowA-1:0];
         end else if (ad_a[3]) begin
           words[ad_a[13:4]][17:9] <= di[8:0];
         end else begin

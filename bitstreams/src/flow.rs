@@ -245,9 +245,16 @@ pub fn mapped(cache: &Path, board: &Board, config: &Config) -> Result<Vec<(Strin
         .filter(|l| !l.trim_start().starts_with("`include"))
         .map(|l| format!("{l}\n"))
         .collect();
+    // Neither is written for Verilator's taste.
+    let lax = |text: String| {
+        ["INITIALDLY", "PINMISSING", "SPECIFYIGN", "WIDTHEXPAND"]
+            .map(|rule| format!("/* verilator lint_off {rule} */\n"))
+            .concat()
+            + &text
+    };
     Ok(vec![
-        ("netlist.v".to_owned(), read(&dir.join("netlist.v"))?),
-        ("cells_sim.v".to_owned(), cells),
+        ("netlist.v".to_owned(), lax(read(&dir.join("netlist.v"))?)),
+        ("cells_sim.v".to_owned(), lax(cells)),
         ("ecp5.v".to_owned(), include_str!("../sim/ecp5.v").to_owned()),
     ])
 }
