@@ -40,12 +40,11 @@ leaf! {
     }
     reg {
         begin: Bit,
-        /// The errors of the last cycle.
+        /// The errors of the last cycle; none of these: time is over.
         refused: Bit,
         read_failed: Bit,
         write_failed: Bit,
         overflowed: Bit,
-        expired: Bit,
         running: Bit,
         halted: Bit,
         finish: Bit,
@@ -79,7 +78,6 @@ impl Logic for Control {
             read_failed,
             write_failed,
             overflowed,
-            expired,
             running,
             halted,
             finish,
@@ -99,7 +97,6 @@ impl Logic for Control {
         self.read_failed.d.next = self.read_fail.val();
         self.write_failed.d.next = self.write_fail.val();
         self.overflowed.d.next = self.token_overflow.val();
-        self.expired.d.next = self.expires.val();
         if self.acknowledge.val() {
             self.finish.d.next = false;
         }
@@ -128,7 +125,7 @@ impl Logic for Control {
                 if self.error.val() {
                     self.halted.d.next = true;
                 }
-                // Not so when fetch refuses or the bus fails.
+                // Fetch that refuses, and a bus that fails, are not quiet in that cycle.
                 if self.quiet.val() & !self.token_overflow.val() & !self.expires.val() {
                     self.running.d.next = false;
                     self.finish.d.next = true;
