@@ -94,35 +94,33 @@ module koch_memory #(
   logic [2*Outstanding-1:0] order;
   logic [Slot+1:0] ready_q;
   logic [Slot+1:0] ready;
+  logic last;
 
   assign read_ready = read_ready_q[Latency-2];
+  assign last = r_last || w_last;
 
+  // With those that become ready now; `last` takes the oldest away, but is known late.
   always_comb begin
     order = order_q;
-    ready = ready_q;
-    if (r_last || w_last) begin
-      order = order >> 1;
-      ready = ready - 1'b1;
-    end
-    if (read_ready) begin
-      ready = ready + 1'b1;
-    end
+    ready = ready_q + (Slot+2)'(read_ready);
     if (aw) begin
       order = order | ({{2*Outstanding-1{1'b0}}, 1'b1} << ready);
       ready = ready + 1'b1;
     end
   end
 
-  // The data port.
+  // The data port. Whether it has a beat to read or takes one to write is known a cycle before.
   logic [$clog2(Interval+1)-1:0] wait_q;
   logic [7:0] beat_q;
-  logic free;
+  logic rvalid_q;
+  logic wready_q;
+  logic waits;
   logic write_beyond;
   logic [Width-1:0] write_first;
   logic [7:0] write_length;
 
-  assign free = ready_q != '0 && wait_q == '0;
-  assign wready_o = free && order_q[0];
+  assign waits = (r || w) ? Interval > 1 : wait_q != '0 && wait_q != ($clog2(Interval+1))'(1);
+  assign wready_o = wready_q;
   assign {write_beyond, write_first, write_length} = writes[write_out_q[Slot-1:0]];
   assign w_last = w && beat_q == write_length;
 
@@ -169,13 +167,17 @@ module koch_memory #(
   logic [$clog2(Ahead)-1:0] ahead_in_q;
   logic [$clog2(Ahead)-1:0] ahead_out_q;
   logic [$clog2(Ahead+1)-1:0] ahead_q;
+  logic [$clog2(Ahead+1)-1:0] arrived;
+  logic there;
   logic read_beyond;
   logic [Bytes*8-1:0] read_data;
 
   assign fetch = fetching_q && room_q != '0 && !(SinglePort && w);
   assign next = (!fetching_q || (fetch && fetch_left_q == 8'd0)) && read_in_q != read_out_q;
-  assign rvalid_o = free && !order_q[0] && ahead_q != '0;
+  assign rvalid_o = rvalid_q;
   assign {read_beyond, rlast_o, rdata_o} = ahead[ahead_out_q];
+  assign arrived = ahead_q + ($clog2(Ahead+1))'(fetched_q[1]);
+  assign there = r ? arrived > ($clog2(Ahead+1))'(1) : arrived != '0;
   assign rresp_o = read_beyond ? SlvErr : 2'b00;
 
   always_ff @(posedge clk_i) begin
@@ -232,6 +234,8 @@ module koch_memory #(
       read_ready_q <= '0;
       order_q <= '0;
       ready_q <= '0;
+      rvalid_q <= 1'b0;
+      wready_q <= 1'b0;
       wait_q <= '0;
       beat_q <= 8'd0;
       response_q <= '0;
@@ -258,8 +262,10 @@ module koch_memory #(
       unfinished_writes_q <= unfinished_writes_q + (Slot+1)'(aw) - (Slot+1)'(b);
 
       read_ready_q <= {read_ready_q[Latency-3:0], ar};
-      order_q <= order;
-      ready_q <= ready;
+      order_q <= last ? order >> 1 : order;
+      ready_q <= ready - (Slot+2)'(last);
+      rvalid_q <= !waits && there && (last ? ready > (Slot+2)'(1) && !order[1] : ready != '0 && !order[0]);
+      wready_q <= !waits && (last ? ready > (Slot+2)'(1) && order[1] : ready != '0 && order[0]);
       if (r || w) begin
         wait_q <= ($clog2(Interval+1))'(Interval - 1);
       end else if (wait_q != '0) begin
@@ -287,7 +293,7 @@ module koch_memory #(
       fetched_beyond_q <= {fetched_beyond_q[0], fetch_beyond_q};
       ahead_in_q <= ahead_in_q + ($clog2(Ahead))'(fetched_q[1]);
       ahead_out_q <= ahead_out_q + ($clog2(Ahead))'(r);
-      ahead_q <= ahead_q + ($clog2(Ahead+1))'(fetched_q[1]) - ($clog2(Ahead+1))'(r);
+      ahead_q <= arrived - ($clog2(Ahead+1))'(r);
       host_q <= {host_q[0], host_read};
     end
   end

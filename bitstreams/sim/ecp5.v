@@ -1,6 +1,6 @@
 // Simulation models of two ECP5 cells for which Yosys ships none: the block RAM and the multiplier, in the modes in which
 // Yosys uses them. Another mode ends the simulation.
-// Latency: the RAM's output register is not used, the multiplier's registers neither.
+// Latency: the RAM's output register is not used, of the multiplier's registers the one behind it.
 
 `default_nettype none
 
@@ -171,7 +171,18 @@ module DP16KD #(
 
 endmodule
 
-module MULT18X18D (
+module MULT18X18D #(
+  parameter REG_INPUTA_CLK = "NONE",
+  parameter REG_INPUTB_CLK = "NONE",
+  parameter REG_INPUTC_CLK = "NONE",
+  parameter REG_PIPELINE_CLK = "NONE",
+  parameter REG_OUTPUT_CLK = "NONE",
+  parameter REG_OUTPUT_CE = "CE0",
+  parameter REG_OUTPUT_RST = "RST0",
+  parameter RESETMODE = "SYNC",
+  parameter GSR = "ENABLED"
+) (
+  input wire CLK0, CE0, RST0,
   input wire A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6, A5, A4, A3, A2, A1, A0,
   input wire B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6, B5, B4, B3, B2, B1, B0,
   input wire C17, C16, C15, C14, C13, C12, C11, C10, C9, C8, C7, C6, C5, C4, C3, C2, C1, C0,
@@ -184,7 +195,23 @@ module MULT18X18D (
   wire signed [35:0] a_wide = {{18{SIGNEDA && a[17]}}, a};
   wire signed [35:0] b_wide = {{18{SIGNEDB && b[17]}}, b};
 
-  assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18, P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} = a_wide * b_wide;
+  wire [35:0] product = a_wide * b_wide;
+  reg [35:0] product_q;
+
+  initial begin
+    if (REG_INPUTA_CLK != "NONE" || REG_INPUTB_CLK != "NONE" || REG_INPUTC_CLK != "NONE" || REG_PIPELINE_CLK != "NONE"
+        || (REG_OUTPUT_CLK != "NONE" && REG_OUTPUT_CLK != "CLK0")) begin
+      $display("MULT18X18D: a register that this model does not have");
+      $finish;
+    end
+  end
+
+  always @(posedge CLK0) begin
+    if (RST0) product_q <= 36'd0;
+    else if (CE0) product_q <= product;
+  end
+
+  assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19, P18, P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} = REG_OUTPUT_CLK == "NONE" ? product : product_q;
 
 endmodule
 

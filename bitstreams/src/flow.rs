@@ -1,6 +1,7 @@
 //! From a board and a config to a bitstream: Yosys, nextpnr, ecppack or icepack.
 
 use crate::board::{Board, BoardError, Flow};
+use crate::{floorplan, netlist};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 use spec::Config;
@@ -10,10 +11,18 @@ use std::process::Command;
 use std::time::Instant;
 use std::{env, fmt, fs};
 
-/// Synthesis for an ECP5, module by module: ABC runs out of memory on the whole. Wide multiplexers of LUTs take more LUTs
-/// than they save. Every module inverts the reset for itself; a tile has but two reset nets, so these are made one.
+/// Modules that ECP5 synthesis maps one by one: ABC runs out of memory on the whole, and there is nothing to be gained
+/// across the borders of these. The fetch buffer's registers would become block RAM, which is too slow.
+const APART: &str = "koch_abuf koch_activations koch_array koch_fetch_buffer koch_pbuf koch_pe koch_requant koch_serializer koch_wbuf";
+
+/// Synthesis for an ECP5. Everything but the modules [`APART`] is one, as the longest paths go through many. Wide
+/// multiplexers of LUTs take more LUTs than they save. Every module inverts the reset for itself; a tile has but two reset
+/// nets, so these are made one.
 fn ecp5(top: &str) -> String {
-    format!("synth_ecp5 -nowidelut -abc9 -noflatten -top {top}\nflatten\nopt_merge\nopt_clean -purge\n")
+    format!(
+        "setattr -mod -set keep_hierarchy 1 {APART}\nsynth_ecp5 -nowidelut -abc9 -top {top}\n\
+         setattr -mod -unset keep_hierarchy A:keep_hierarchy\nflatten\nopt_merge -share_all t:LUT4\nopt_clean -purge\n"
+    )
 }
 
 const ICE40: &str = "synth_ice40 -device u -dsp -spram -top top -json netlist.json";
@@ -217,11 +226,8 @@ pub fn build(
 pub fn mapped(cache: &Path, board: &Board, config: &Config) -> Result<Vec<(String, String)>, FlowError> {
     let sources = board.simulated(config, crate::board::Uart::FAST);
     let names: Vec<&str> = sources.iter().map(|(n, _)| n.as_str()).collect();
-    let script = format!(
-        "read_verilog -sv {}\n{}write_verilog -noattr netlist.v\n",
-        names.join(" "),
-        ecp5("koch_board")
-    );
+    let script =
+        format!("read_verilog -sv {}\n{}write_json netlist.json\n", names.join(" "), ecp5("koch_board"));
     fs::create_dir_all(cache).map_err(|e| file(cache, &e))?;
     let made = tempfile::Builder::new().prefix("build-").tempdir_in(cache).map_err(|e| file(cache, &e))?;
     let dir = made.path();
@@ -231,6 +237,8 @@ pub fn mapped(cache: &Path, board: &Board, config: &Config) -> Result<Vec<(Strin
         fs::write(dir.join(name), text).map_err(|e| file(dir, &e))?;
     }
     run(dir, &["yosys"], &args(&["build.ys"]))?;
+    finish(dir, "koch_board", &[])?;
+    run(dir, &["yosys"], &args(&["-p", "read_json netlist.json; write_verilog -noattr netlist.v"]))?;
     // Beside the program, as an installation lays it out.
     let program = tool(&["yosys"]);
     let share = program.parent().unwrap_or(Path::new("/usr/bin")).join("../share/yosys");
@@ -257,6 +265,14 @@ pub fn mapped(cache: &Path, board: &Board, config: &Config) -> Result<Vec<(Strin
         ("cells_sim.v".to_owned(), lax(cells)),
         ("ecp5.v".to_owned(), include_str!("../sim/ecp5.v").to_owned()),
     ])
+}
+
+/// Gives the netlist what Yosys does not do for an ECP5.
+fn finish(dir: &Path, top: &str, sites: &[(String, String)]) -> Result<(), FlowError> {
+    let path = dir.join("netlist.json");
+    let text = fs::read_to_string(&path).map_err(|e| file(&path, &e))?;
+    let (text, _) = netlist::finish(&text, top, sites).map_err(FlowError::Tool)?;
+    fs::write(&path, text).map_err(|e| file(&path, &e))
 }
 
 /// A bitstream's file.
@@ -323,6 +339,12 @@ fn make(
     put("pins", board.constraints())?;
     step("synthesis (Yosys)");
     run(dir, &["yosys"], &args(&["build.ys"]))?;
+    if board.flow == Flow::Ecp5 {
+        let sites = floorplan::multipliers(&board.device, config).into_iter().map(|((row, col), site)| {
+            (format!("u_board.u_koch.u_array.gen_row[{row}].gen_col[{col}].u_pe."), site)
+        });
+        finish(dir, "top", &sites.collect::<Vec<_>>())?;
+    }
     let mut row = Row {
         board: board.name.clone(),
         config: config.name.clone(),

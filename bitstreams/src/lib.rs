@@ -3,7 +3,9 @@
 
 pub mod board;
 pub mod driver;
+mod floorplan;
 pub mod flow;
+mod netlist;
 pub mod pll;
 
 pub use board::{Board, BoardError};

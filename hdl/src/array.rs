@@ -97,7 +97,6 @@ pub fn module(config: &Config) -> Module {
         b.gen_for("c", 0, "Cols", "gen_col", |b| {
             let mut pins = vec![
                 ("clk_i", id("clk_i")),
-                ("rst_ni", id("rst_ni")),
                 ("valid_i", id("valid_q").at("c")),
                 ("take_i", id("take_q").at("c")),
             ];

@@ -10,8 +10,8 @@ leaf! {
     Control = "koch_control" (clock), latency "Busy rises two cycles after start, falls one cycle after quiet.", for config;
     in {
         start: Bit,
-        /// Fetch found an error; in the next cycle, which.
-        fetch_refuses: Bit,
+        /// Fetch found an error in the last cycle, and which.
+        fetch_refused: Bit,
         fetch_status: Bits<4>,
         read_fail: Bit,
         write_fail: Bit,
@@ -40,8 +40,7 @@ leaf! {
     }
     reg {
         begin: Bit,
-        /// The errors of the last cycle; none of these: time is over.
-        refused: Bit,
+        /// The other errors of the last cycle; none of these: time is over.
         read_failed: Bit,
         write_failed: Bit,
         overflowed: Bit,
@@ -54,6 +53,7 @@ leaf! {
     }
     wire {
         launch: Bit,
+        stopped: Bit,
         expires: Bit,
         error: Bit,
     }
@@ -74,7 +74,6 @@ impl Logic for Control {
             self,
             clock,
             begin,
-            refused,
             read_failed,
             write_failed,
             overflowed,
@@ -86,14 +85,11 @@ impl Logic for Control {
         );
         self.begin.d.next = self.start.val();
         self.launch.next = self.begin.q.val() & !self.running.q.val();
-        // An error halts at once; which it was is told in the next cycle.
+        // An error halts in the next cycle, in which it is told which it was.
+        self.stopped.next = self.halted.q.val() | self.fetch_refused.val();
         self.expires.next = self.limit.val().any() & (self.cycles.val() == self.limit.val());
-        self.error.next = self.fetch_refuses.val()
-            | self.read_fail.val()
-            | self.write_fail.val()
-            | self.token_overflow.val()
-            | self.expires.val();
-        self.refused.d.next = self.fetch_refuses.val();
+        self.error.next =
+            self.read_fail.val() | self.write_fail.val() | self.token_overflow.val() | self.expires.val();
         self.read_failed.d.next = self.read_fail.val();
         self.write_failed.d.next = self.write_fail.val();
         self.overflowed.d.next = self.token_overflow.val();
@@ -101,7 +97,8 @@ impl Logic for Control {
             self.finish.d.next = false;
         }
         if self.running.q.val() {
-            if self.halted.q.val() {
+            if self.stopped.val() {
+                self.halted.d.next = true;
                 if self.code.q.val() == 0 {
                     if self.read_failed.q.val() {
                         self.code.d.next = self.read_error.val();
@@ -109,7 +106,7 @@ impl Logic for Control {
                         self.code.d.next = self.write_error.val();
                     } else if self.overflowed.q.val() {
                         self.code.d.next = self.overflow.val();
-                    } else if self.refused.q.val() {
+                    } else if self.fetch_refused.val() {
                         self.code.d.next = self.fetch_status.val();
                     } else {
                         self.code.d.next = self.timeout.val();
@@ -143,10 +140,10 @@ impl Logic for Control {
             self.held.d.next = 0.into();
         }
         self.clear.next = self.launch.val();
-        self.flush.next = self.launch.val() | self.halted.q.val();
+        self.flush.next = self.launch.val() | self.stopped.val();
         self.busy.next = self.running.q.val();
         self.done.next = self.finish.q.val();
-        self.halt.next = self.halted.q.val();
+        self.halt.next = self.stopped.val();
         self.status.next = self.code.q.val();
     }
 }

@@ -192,7 +192,8 @@ fn build(name: &str, design: &Design, ports: &[SimPort]) -> PathBuf {
     fs::create_dir_all(&dir).expect("a directory to build in");
     let top = &design.modules[0].name;
     let clocked = design.modules[0].find_port("clk_i").is_some();
-    let main = harness(ports, clocked);
+    let reset = design.modules[0].find_port("rst_ni").is_some();
+    let main = harness(ports, clocked, reset);
     let binary = dir.join("obj").join("sim");
     let stamp = dir.join("built");
     let key = format!("{main}\n{}", design.modules.iter().map(ToString::to_string).collect::<String>());
@@ -226,7 +227,7 @@ fn build(name: &str, design: &Design, ports: &[SimPort]) -> PathBuf {
 }
 
 /// A C++ main: a line of input words per cycle in, a line of output words out.
-fn harness(ports: &[SimPort], clocked: bool) -> String {
+fn harness(ports: &[SimPort], clocked: bool, reset: bool) -> String {
     let mut set = String::new();
     let mut put = String::new();
     for p in ports {
@@ -248,14 +249,15 @@ fn harness(ports: &[SimPort], clocked: bool) -> String {
             }
         }
     }
-    let (reset, clock) = if clocked {
-        (
-            "    top.rst_ni = 0;\n    for (int i = 0; i < 2; ++i) {\n        top.clk_i = 0; top.eval();\n        \
-             top.clk_i = 1; top.eval();\n    }\n    top.clk_i = 0; top.eval();\n    top.rst_ni = 1; top.eval();\n",
-            "        top.clk_i = 1; top.eval();\n        top.clk_i = 0;\n",
-        )
+    let clock = if clocked { "        top.clk_i = 1; top.eval();\n        top.clk_i = 0;\n" } else { "" };
+    // Registers without reset are zero when a simulation by Verilator begins.
+    let reset = if reset {
+        "    top.rst_ni = 0;\n    for (int i = 0; i < 2; ++i) {\n        top.clk_i = 0; top.eval();\n        \
+             top.clk_i = 1; top.eval();\n    }\n    top.clk_i = 0; top.eval();\n    top.rst_ni = 1; top.eval();\n"
+    } else if clocked {
+        "    top.clk_i = 0; top.eval();\n"
     } else {
-        ("", "")
+        ""
     };
     format!(
         r#"#include "Vtop.h"

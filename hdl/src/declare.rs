@@ -4,12 +4,12 @@
 ///
 /// Ports are listed under `in` and `out`, flip-flops (zero on reset) under `reg`, combinational signals under
 /// `wire`, values fixed when the Verilog is generated under `const`. `(clock)` names the clock of a leaf that has
-/// one; `()` makes a combinational leaf. Behaviour follows in `impl Logic`.
+/// one, `(clock no_reset)` of one whose flip-flops take no reset; `()` makes a combinational leaf. Behaviour follows in `impl Logic`.
 #[macro_export]
 macro_rules! leaf {
     (
         $(#[doc = $doc:literal])*
-        $name:ident = $verilog:literal ($($clock:ident)?), latency $latency:literal, for $config:ident;
+        $name:ident = $verilog:literal ($($clock:ident $($no_reset:ident)?)?), latency $latency:literal, for $config:ident;
         in { $($(#[doc = $in_doc:literal])* $input:ident: $in_ty:ty,)* }
         out { $($(#[doc = $out_doc:literal])* $output:ident: $out_ty:ty,)* }
         reg { $($(#[doc = $reg_doc:literal])* $reg:ident: $reg_ty:ty,)* }
@@ -52,7 +52,13 @@ macro_rules! leaf {
                 let purpose = [$($doc),*].map(str::trim).join(" ").replace("  ", "\n");
                 LeafDoc::new(purpose, $latency)
             }
+            $($($crate::leaf!(@$no_reset);)?)?
             leaf_inputs!($($clock)?; $($input),*);
+        }
+    };
+    (@no_reset) => {
+        fn has_reset(&self) -> bool {
+            false
         }
     };
 }

@@ -43,12 +43,20 @@ leaf! {
         ended: Bit,
         /// Nothing can happen here unless a queue is popped.
         quiet: Bit,
-        /// The instruction at the head, or that there is none, is an error; what it was in the last cycle.
-        refuses: Bit,
+        /// In the last cycle the instruction at the head, or that there was none, was an error, and which.
+        refused: Bit,
         status: Bits<4>,
     }
     reg {
+        /// Of the last cycle: what check said of the instruction, and what else could be wrong.
         said: Bits<4>,
+        faulty: Bit,
+        went: Bit,
+        wrong: Bit,
+        was_unready: Bit,
+        was_unknown: Bit,
+        was_truncated: Bit,
+        was_astray: Bit,
         /// What is to be asked for: from where, how many instructions, and whether there are any.
         next: Bits<32>,
         left: Bits<32>,
@@ -80,7 +88,6 @@ leaf! {
         unready: Bit,
         unknown: Bit,
         astray: Bit,
-        bad: Bit,
         full: Bit,
         go: Bit,
     }
@@ -111,7 +118,27 @@ impl Logic for Fetch {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, said, next, left, more, held, arrived, place, index, end, quant, depth, reduction,
+            self,
+            clock,
+            said,
+            faulty,
+            went,
+            wrong,
+            was_unready,
+            was_unknown,
+            was_truncated,
+            was_astray,
+            next,
+            left,
+            more,
+            held,
+            arrived,
+            place,
+            index,
+            end,
+            quant,
+            depth,
+            reduction,
             by_channel
         );
 
@@ -195,22 +222,30 @@ impl Logic for Fetch {
         self.unknown.next =
             !(self.is_load.val() | self.is_compute.val() | self.is_store.val() | self.is_end.val());
         self.astray.next = self.active.val() & (self.program.val().get_bits::<8>(0) != 0);
-        self.bad.next = self.unknown.val() | self.unready.val() | (self.fault.val() != 0);
-        self.refuses.next = self.astray.val() | self.truncated.val() | (self.go.val() & self.bad.val());
         self.said.d.next = self.fault.val();
-        if self.unready.val() {
-            self.said.d.next = self.bad_field.val();
-        }
-        if self.unknown.val() {
-            self.said.d.next = self.illegal.val();
-        }
-        if self.truncated.val() {
-            self.said.d.next = self.missing_end.val();
-        }
-        if self.astray.val() {
-            self.said.d.next = self.misaligned.val();
-        }
+        self.faulty.d.next = self.fault.val() != 0;
+        self.went.d.next = self.go.val();
+        self.wrong.d.next = self.astray.val()
+            | self.truncated.val()
+            | (self.go.val() & (self.unknown.val() | self.unready.val()));
+        self.was_unready.d.next = self.unready.val();
+        self.was_unknown.d.next = self.unknown.val();
+        self.was_truncated.d.next = self.truncated.val();
+        self.was_astray.d.next = self.astray.val();
+        self.refused.next = self.wrong.q.val() | (self.went.q.val() & self.faulty.q.val());
         self.status.next = self.said.q.val();
+        if self.was_unready.q.val() {
+            self.status.next = self.bad_field.val();
+        }
+        if self.was_unknown.q.val() {
+            self.status.next = self.illegal.val();
+        }
+        if self.was_truncated.q.val() {
+            self.status.next = self.missing_end.val();
+        }
+        if self.was_astray.q.val() {
+            self.status.next = self.misaligned.val();
+        }
 
         if self.clear.val() {
             self.next.d.next = self.program.val();

@@ -221,7 +221,7 @@ pub fn design(config: &Config) -> Design {
         "control",
         [
             ("start", net("regs_start")),
-            ("fetch_refuses", net("fetch_refuses")),
+            ("fetch_refused", net("fetch_refused")),
             ("fetch_status", net("fetch_status")),
             ("read_fail", net("reads_fail")),
             ("write_fail", net("sender_fail")),

@@ -5,9 +5,9 @@
 //!
 //! | field `x` | Verilog |
 //! | --- | --- |
-//! | `Signal<In, Clock>` | `clk_i`, and with it `rst_ni` |
+//! | `Signal<In, Clock>` | `clk_i`, and with it `rst_ni`, unless [`Leaf::has_reset`] says no |
 //! | `Signal<In, T>`, `Signal<Out, T>` | ports `x_i`, `x_o` (a field may carry its suffix already) |
-//! | `DFF<T>` | `x_q`, reset to its initial value; assignments to `x.d` are made in the module's `always_ff` |
+//! | `DFF<T>` | `x_q`, reset (if it is) to its initial value; assignments to `x.d` are made in the module's `always_ff` |
 //! | `Signal<Local, T>` | `x` |
 //! | `Constant<T>` | a local parameter in upper camel case |
 //! | variants of a `LogicState` enum | local parameters `StateIdle`, ... |
@@ -59,6 +59,10 @@ pub trait Leaf: Block {
     fn name(&self) -> String;
     /// Its header.
     fn doc(&self) -> LeafDoc;
+    /// Registers are reset. Of those of a path that is cleared before its values count, a reset only takes wires.
+    fn has_reset(&self) -> bool {
+        true
+    }
     /// Rust constants that `update` names: each becomes a local parameter (or sizes a literal).
     fn consts(&self) -> Vec<(&'static str, u64)> {
         vec![]

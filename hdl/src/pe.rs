@@ -7,7 +7,7 @@ macro_rules! pe {
         leaf! {
             /// Processing element: multiplies in one cycle, adds in the next. A finished sum moves to a shadow
             /// register that drains along the column while the next sum grows from zero.
-            $name = "koch_pe" (clock), latency "operands pass in one cycle; their product is in the sum after two.", for config;
+            $name = "koch_pe" (clock no_reset), latency "operands pass in one cycle; their product is in the sum after two.", for config;
             in {
                 /// The product counts: a cycle after its operands.
                 valid: Bit,
@@ -83,7 +83,7 @@ macro_rules! depth_pe {
             /// Processing element: multiplies in one cycle, adds in the next. A finished sum moves to a shadow
             /// register that drains along the column while the next sum grows from zero. By channel, activations come
             /// from above, and weights pass at half their speed.
-            $name = "koch_pe" (clock), latency "operands pass in one cycle, weights by channel in two; their product is in the sum after two.", for config;
+            $name = "koch_pe" (clock no_reset), latency "operands pass in one cycle, weights by channel in two; their product is in the sum after two.", for config;
             in {
                 /// The product counts: a cycle after its operands.
                 valid: Bit,

@@ -771,7 +771,10 @@ impl Translator {
             self.fields.order.iter().map(|k| (k.clone(), self.fields.symbols[k].clone())).collect();
         let of = |kind: Kind| symbols.iter().filter(move |(_, s)| s.kind == kind).map(|(_, s)| s);
         if self.fields.clock.is_some() {
-            m.clocked();
+            m.input("clk_i", 1);
+            if leaf.has_reset() {
+                m.input("rst_ni", 1);
+            }
         }
         for (_, s) in &symbols {
             match s.kind {
@@ -821,7 +824,9 @@ impl Translator {
         items.into_iter().for_each(|i| {
             m.item(i);
         });
-        if !regs.is_empty() {
+        if !regs.is_empty() && !leaf.has_reset() {
+            m.ff_no_reset(clocked);
+        } else if !regs.is_empty() {
             let reset = regs.iter().zip(initial).map(|(s, value)| set_nb(s.name.as_str(), value));
             m.ff(reset.collect::<Vec<_>>(), clocked);
         } else if self.fields.clock.is_some() {

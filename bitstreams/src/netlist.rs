@@ -1,0 +1,189 @@
+//! What nextpnr-ecp5 is given: Yosys's netlist as JSON, with the registers behind multipliers inside of them, which Yosys
+//! does not do for this part, and with places for the array's.
+
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+type Cells = Map<String, Value>;
+
+/// A parameter; Yosys adds a space to a text of zeros and ones.
+fn param<'a>(cell: &'a Value, name: &str) -> &'a str {
+    cell["parameters"][name].as_str().unwrap_or("").trim_end()
+}
+
+/// A port's first bit: a net's number, or a constant.
+fn bit<'a>(cell: &'a Value, port: &str) -> &'a Value {
+    &cell["connections"][port][0]
+}
+
+fn connect(cell: &mut Value, port: &str, bit: Value) {
+    cell["port_directions"][port] = "input".into();
+    cell["connections"][port] = json!([bit]);
+}
+
+/// Cells that read each net.
+fn readers(cells: &Cells) -> BTreeMap<u64, Vec<String>> {
+    let mut readers: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for (name, cell) in cells {
+        for (port, bits) in cell["connections"].as_object().into_iter().flatten() {
+            if cell["port_directions"][port] == "input" {
+                for net in bits.as_array().into_iter().flatten().filter_map(Value::as_u64) {
+                    readers.entry(net).or_default().push(name.clone());
+                }
+            }
+        }
+    }
+    readers
+}
+
+/// The flip-flops that alone read what a multiplier says, by its ports, if all of these are of one kind that its output
+/// register can be.
+fn behind(cells: &Cells, readers: &BTreeMap<u64, Vec<String>>, name: &str) -> Option<Vec<(String, String)>> {
+    let mut found: Vec<(String, String)> = vec![];
+    for k in 0..36 {
+        let port = format!("P{k}");
+        let Some(read) = bit(&cells[name], &port).as_u64().and_then(|net| readers.get(&net)) else {
+            continue;
+        };
+        let [reader] = read.as_slice() else { return None };
+        let register = &cells[reader];
+        let fits = register["type"] == "TRELLIS_FF"
+            && bit(register, "DI") == bit(&cells[name], &port)
+            && param(register, "CLKMUX") == "CLK"
+            && param(register, "REGSET") == "RESET"
+            && ["CE", "1"].contains(&param(register, "CEMUX"))
+            && (param(register, "SRMODE") == "LSR_OVER_CE" || bit(register, "LSR") == "0");
+        let like = |other: &Value| {
+            ["CLK", "LSR", "CE"].iter().all(|p| bit(register, p) == bit(other, p))
+                && ["CEMUX", "LSRMUX"].iter().all(|p| param(register, p) == param(other, p))
+        };
+        if !fits || !found.first().is_none_or(|(_, first)| like(&cells[first])) {
+            return None;
+        }
+        found.push((port, reader.clone()));
+    }
+    Some(found).filter(|f| !f.is_empty())
+}
+
+/// Puts registers into the multipliers before them, and these where `sites` says: a site for each start of a name.
+/// Returns how many multipliers got a register.
+///
+/// # Errors
+/// It is not a netlist of one module `top`.
+pub fn finish(text: &str, top: &str, sites: &[(String, String)]) -> Result<(String, usize), String> {
+    let mut netlist: Value = serde_json::from_str(text).map_err(|e| format!("netlist: {e}"))?;
+    let cells = netlist["modules"][top]["cells"]
+        .as_object_mut()
+        .ok_or_else(|| format!("netlist: no module `{top}`"))?;
+    let multipliers: Vec<String> =
+        cells.iter().filter(|(_, c)| c["type"] == "MULT18X18D").map(|(n, _)| n.clone()).collect();
+    let readers = readers(cells);
+    let mut packed = 0;
+    for name in &multipliers {
+        if let Some(registers) = behind(cells, &readers, name) {
+            packed += 1;
+            let first = cells[&registers[0].1].clone();
+            for (port, register) in registers {
+                let q = bit(&cells[&register], "Q").clone();
+                cells[name]["connections"][&port] = json!([q]);
+                cells.remove(&register);
+            }
+            let cell = &mut cells[name];
+            let enable = if param(&first, "CEMUX") == "CE" { bit(&first, "CE").clone() } else { "1".into() };
+            connect(cell, "CLK0", bit(&first, "CLK").clone());
+            connect(cell, "CE0", enable);
+            connect(cell, "RST0", bit(&first, "LSR").clone());
+            for (parameter, value) in
+                [("REG_OUTPUT_CLK", "CLK0"), ("REG_OUTPUT_CE", "CE0"), ("REG_OUTPUT_RST", "RST0")]
+            {
+                cell["parameters"][parameter] = value.into();
+            }
+            cell["parameters"]["RESETMODE"] = "SYNC".into();
+            cell["parameters"]["GSR"] = "DISABLED".into();
+        }
+        if let Some((_, site)) = sites.iter().find(|(start, _)| name.starts_with(start)) {
+            cells[name]["attributes"]["BEL"] = site.as_str().into();
+        }
+    }
+    Ok((netlist.to_string(), packed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A multiplier of two bits, and a flip-flop behind each.
+    fn netlist(change: impl FnOnce(&mut Value)) -> String {
+        let register = |d: u64, q: u64| {
+            json!({
+                "type": "TRELLIS_FF",
+                "parameters": {"CEMUX": "CE", "CLKMUX": "CLK", "LSRMUX": "LSR", "REGSET": "RESET", "SRMODE": "LSR_OVER_CE"},
+                "port_directions": {"CE": "input", "CLK": "input", "DI": "input", "LSR": "input", "Q": "output"},
+                "connections": {"CE": [5], "CLK": [6], "DI": [d], "LSR": [7], "Q": [q]},
+            })
+        };
+        let mut netlist = json!({"modules": {"top": {"cells": {
+            "row[1].mul": {
+                "type": "MULT18X18D",
+                "parameters": {},
+                "attributes": {},
+                "port_directions": {"A0": "input", "P0": "output", "P1": "output", "P2": "output"},
+                "connections": {"A0": [2], "P0": [3], "P1": [4], "P2": [8]},
+            },
+            "low": register(3, 13),
+            "high": register(4, 14),
+        }}}});
+        change(&mut netlist["modules"]["top"]["cells"]);
+        netlist.to_string()
+    }
+
+    #[test]
+    fn a_register_goes_into_the_multiplier() {
+        let sites = [("row[0].".to_owned(), "X0".to_owned()), ("row[1].".to_owned(), "X1".to_owned())];
+        let (text, packed) = finish(&netlist(|_| ()), "top", &sites).expect("a netlist");
+        let netlist: Value = serde_json::from_str(&text).expect("JSON");
+        let cells = netlist["modules"]["top"]["cells"].as_object().expect("cells");
+        assert_eq!((packed, cells.len()), (1, 1));
+        let cell = &cells["row[1].mul"];
+        assert_eq!(cell["attributes"]["BEL"], "X1");
+        assert_eq!(cell["parameters"]["REG_OUTPUT_CLK"], "CLK0");
+        let nets: Vec<u64> =
+            ["P0", "P1", "P2", "CLK0", "CE0", "RST0"].iter().filter_map(|p| bit(cell, p).as_u64()).collect();
+        assert_eq!(nets, [13, 14, 8, 6, 5, 7]);
+    }
+
+    #[test]
+    fn a_register_without_enable_and_reset_does_too() {
+        let plain = |cells: &mut Value| {
+            for name in ["low", "high"] {
+                cells[name]["parameters"] =
+                    json!({"CEMUX": "1 ", "CLKMUX": "CLK", "LSRMUX": "LSR", "REGSET": "RESET"});
+                cells[name]["connections"]["LSR"] = json!(["0"]);
+            }
+        };
+        let (text, packed) = finish(&netlist(plain), "top", &[]).expect("a netlist");
+        let netlist: Value = serde_json::from_str(&text).expect("JSON");
+        let cell = &netlist["modules"]["top"]["cells"]["row[1].mul"];
+        assert_eq!((packed, bit(cell, "CE0"), bit(cell, "RST0")), (1, &"1".into(), &"0".into()));
+    }
+
+    #[test]
+    fn a_register_stays_where_the_product_is_read_or_its_bits_differ() {
+        let changes: [fn(&mut Value); 5] = [
+            |cells| cells["high"]["connections"]["CE"] = json!([9]),
+            |cells| cells["high"]["parameters"]["REGSET"] = "SET".into(),
+            |cells| cells["high"]["parameters"]["SRMODE"] = "ASYNC".into(),
+            |cells| cells["high"]["connections"]["CE"] = json!([3]),
+            |cells| cells["high"]["type"] = "LUT4".into(),
+        ];
+        for change in changes {
+            assert_eq!(finish(&netlist(change), "top", &[]).expect("a netlist").1, 0);
+        }
+    }
+
+    #[test]
+    fn what_is_no_netlist_is_refused() {
+        assert!(finish("{", "top", &[]).is_err());
+        assert_eq!(finish("{}", "top", &[]), Err("netlist: no module `top`".to_owned()));
+    }
+}
