@@ -12,16 +12,47 @@ use std::time::Instant;
 use std::{env, fmt, fs};
 
 /// Modules that ECP5 synthesis maps one by one: ABC runs out of memory on the whole, and there is nothing to be gained
-/// across the borders of these. The fetch buffer's registers would become block RAM, which is too slow.
-const APART: &str = "koch_abuf koch_activations koch_array koch_fetch_buffer koch_pbuf koch_pe koch_requant koch_serializer koch_wbuf";
+/// across the borders of most of these. The fetch buffer's registers would become block RAM, which is too slow; the
+/// feeder's late signals would end up before its early ones.
+const APART: &str = "koch_abuf koch_activations koch_array koch_feeder koch_fetch_buffer koch_pbuf koch_pe \
+                     koch_requant koch_serializer koch_wbuf";
 
-/// Synthesis for an ECP5. Everything but the modules [`APART`] is one, as the longest paths go through many. Wide
-/// multiplexers of LUTs take more LUTs than they save. Every module inverts the reset for itself; a tile has but two reset
-/// nets, so these are made one.
+/// Synthesis for an ECP5. Everything but the modules [`APART`] is one, as the longest paths go through many. It is
+/// `synth_ecp5` without `share`, which saves an adder by choosing its operands with the latest signals that there are.
+/// Wide multiplexers of LUTs take more LUTs than they save. Every module inverts the reset for itself; a tile has but two
+/// reset nets, so these are made one.
 fn ecp5(top: &str) -> String {
     format!(
-        "setattr -mod -set keep_hierarchy 1 {APART}\nsynth_ecp5 -nowidelut -abc9 -top {top}\n\
-         setattr -mod -unset keep_hierarchy A:keep_hierarchy\nflatten\nopt_merge -share_all t:LUT4\nopt_clean -purge\n"
+        "\
+setattr -mod -set keep_hierarchy 1 {APART}
+synth_ecp5 -nowidelut -abc9 -top {top} -run begin:coarse
+proc
+flatten
+opt_expr
+opt_clean
+check
+opt -nodffe -nosdff
+fsm
+opt
+wreduce
+peepopt
+opt_clean
+techmap -map +/cmp2lut.v -D LUT_WIDTH=4
+opt_expr
+opt_clean
+techmap -map +/mul2dsp.v -map +/ecp5/dsp_map.v -D DSP_A_MAXWIDTH=18 -D DSP_B_MAXWIDTH=18 -D DSP_A_MINWIDTH=2 \
+-D DSP_B_MINWIDTH=2 -D DSP_NAME=$__MUL18X18
+chtype -set $mul t:$__soft_mul
+alumacc
+opt
+memory -nomap
+opt_clean
+synth_ecp5 -nowidelut -abc9 -top {top} -run map_ram:
+setattr -mod -unset keep_hierarchy A:keep_hierarchy
+flatten
+opt_merge -share_all t:LUT4
+opt_clean -purge
+"
     )
 }
 
@@ -137,18 +168,38 @@ fn run(dir: &Path, names: &[&str], args: &[String]) -> Result<String, FlowError>
         .args(args)
         .output()
         .map_err(|e| FlowError::Tool(format!("{name}: {e}; install the tools with `make setup`")))?;
-    let text = [output.stdout, output.stderr].map(|s| String::from_utf8_lossy(&s).into_owned()).concat();
-    fs::write(dir.join(format!("{name}.log")), &text).map_err(|e| file(dir, &e))?;
+    let log = [output.stdout, output.stderr].map(|s| String::from_utf8_lossy(&s).into_owned()).concat();
+    fs::write(dir.join(format!("{name}.log")), &log).map_err(|e| file(dir, &e))?;
     if output.status.success() {
-        return Ok(text);
+        return Ok(log);
     }
     // The errors, or what was said last.
-    let mut errors: Vec<&str> = text.lines().filter(|l| l.contains("ERROR")).collect();
+    let mut errors: Vec<&str> = log.lines().filter(|l| l.contains("ERROR")).collect();
     if errors.is_empty() {
-        errors = text.lines().rev().take(5).collect();
+        errors = log.lines().rev().take(5).collect();
         errors.reverse();
     }
-    Err(FlowError::Tool(format!("{name}: {}", errors.join("\n"))))
+    let mut text = format!("{name}: {}", errors.join("\n"));
+    let over = overused(&log);
+    if !over.is_empty() {
+        text += &format!(
+            "; the part is too small: {}; choose a smaller config or another board",
+            over.join(", ")
+        );
+    }
+    Err(FlowError::Tool(text))
+}
+
+/// Of nextpnr's table of what a part has, what there is not enough of.
+fn overused(log: &str) -> Vec<String> {
+    let over = |line: &str| {
+        let (cell, counts) = line.strip_prefix("Info:")?.split_once(':')?;
+        let (used, of) = counts.split_once('/')?;
+        let used: u64 = used.trim().parse().ok()?;
+        let of: u64 = of.split_whitespace().next()?.parse().ok()?;
+        (used > of).then(|| format!("{used} {} of {of}", cell.trim()))
+    };
+    log.lines().filter_map(over).collect()
 }
 
 fn file(path: &Path, e: &impl fmt::Display) -> FlowError {
@@ -493,4 +544,16 @@ fn report(text: &str) -> Result<(Used, f64, Option<Critical>), FlowError> {
         }
     });
     Ok((used, fmax, critical))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_part_has_too_little_of_is_named() {
+        let log = "Info: Device utilisation:\nInfo: \t         ICESTORM_LC: 15320/  5280   290%\n\
+                   Info: \t        ICESTORM_RAM:    30/    30   100%\nInfo: \t        ICESTORM_DSP:     8/     8   100%\n";
+        assert_eq!(overused(log), ["15320 ICESTORM_LC of 5280"]);
+    }
 }
