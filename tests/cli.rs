@@ -86,7 +86,7 @@ const REFUSED: &[&[&str]] = &[
     &["run", "--board", "ulx3s-85f", "--port", "missing", "--layer", "fc in=8 out=8"],
     &["run", "--board", "ulx3s-85f", "--port", "sim", "--layer", "fc in=4096 out=64"],
     &["run", "--board", "ulx3s-85f", "--port", "sim", "--model", "digits.onnx"],
-    &["run", "--board", "icebreaker", "--port", "sim", "--model", "digits.onnx"],
+    &["run", "--board", "icebreaker", "--config", "tiny", "--port", "sim", "--model", "digits.onnx"],
     &["run", "--board", "zynq7045", "--port", "sim", "--layer", "fc in=8 out=8"],
     &["compile"],
     &["compile", "net.onnx"],
