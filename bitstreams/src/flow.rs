@@ -210,6 +210,40 @@ fn args(list: &[&str]) -> Vec<String> {
     list.iter().map(|s| (*s).to_owned()).collect()
 }
 
+/// What the tools are given.
+struct Recipe {
+    sources: Vec<(String, String)>,
+    script: String,
+    /// Arguments of nextpnr.
+    place: Vec<String>,
+    /// Where multipliers go: starts of their names, and sites.
+    sites: Vec<(String, String)>,
+}
+
+impl Recipe {
+    fn new(board: &Board, config: &Config, seed: u32) -> Result<Self, FlowError> {
+        let sources = board.sources(config)?;
+        let script = script(board.flow, &sources);
+        let sites = floorplan::multipliers(&board.device, config).into_iter().map(|((row, col), site)| {
+            (format!("u_board.u_koch.u_array.gen_row[{row}].gen_col[{col}].u_pe."), site)
+        });
+        Ok(Self { script, place: place(board, seed), sites: sites.collect(), sources })
+    }
+
+    /// Of everything that decides what comes out.
+    fn hash(&self, board: &Board) -> Result<String, FlowError> {
+        let version = run_version()?;
+        let pairs = self.sources.iter().chain(&self.sites).flat_map(|(n, t)| [n, t]);
+        let parts = pairs.chain([&self.script, &version]).chain(&self.place).map(String::as_str);
+        let mut hasher = sha2::Sha256::new();
+        for text in parts.chain([board.constraints(), include_str!("netlist.rs")]) {
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text);
+        }
+        Ok(hasher.finalize().iter().take(12).map(|b| format!("{b:02x}")).collect())
+    }
+}
+
 /// Makes the bitstream of a config for a board in `cache`, unless it is there. With a `seed` nextpnr places otherwise.
 /// `step` is told what is being done.
 ///
@@ -223,23 +257,13 @@ pub fn build(
     mut step: impl FnMut(&str),
 ) -> Result<Built, FlowError> {
     board.accepts(config)?;
-    let sources = board.sources(config)?;
-    let script = script(board.flow, &sources);
-    let place = place(board, seed);
-    let mut hasher = sha2::Sha256::new();
-    let version = run_version()?;
-    let parts = sources.iter().flat_map(|(n, t)| [n, t]).chain([&script, &version]).chain(&place);
-    for text in parts.map(String::as_str).chain([board.constraints()]) {
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text);
-    }
-    let hash: String = hasher.finalize().iter().take(12).map(|b| format!("{b:02x}")).collect();
-    let target = cache.join(format!("bitstream-{}-{hash}", board.name));
+    let recipe = Recipe::new(board, config, seed)?;
+    let target = cache.join(format!("bitstream-{}-{}", board.name, recipe.hash(board)?));
     if !target.join("row.json").exists() {
         fs::create_dir_all(cache).map_err(|e| file(cache, &e))?;
         let made =
             tempfile::Builder::new().prefix("build-").tempdir_in(cache).map_err(|e| file(cache, &e))?;
-        make(made.path(), board, config, &sources, &script, &place, &mut step)?;
+        make(made.path(), board, config, &recipe, &mut step)?;
         let made = made.keep();
         if fs::rename(&made, &target).is_err() {
             // Somebody else was faster.
@@ -376,25 +400,20 @@ fn make(
     dir: &Path,
     board: &Board,
     config: &Config,
-    sources: &[(String, String)],
-    script: &str,
-    place: &[String],
+    recipe: &Recipe,
     step: &mut impl FnMut(&str),
 ) -> Result<(), FlowError> {
     let begin = Instant::now();
     let put = |name: &str, text: &str| fs::write(dir.join(name), text).map_err(|e| file(dir, &e));
-    for (name, text) in sources {
+    for (name, text) in &recipe.sources {
         put(name, text)?;
     }
-    put("build.ys", script)?;
+    put("build.ys", &recipe.script)?;
     put("pins", board.constraints())?;
     step("synthesis (Yosys)");
     run(dir, &["yosys"], &args(&["build.ys"]))?;
     if board.flow == Flow::Ecp5 {
-        let sites = floorplan::multipliers(&board.device, config).into_iter().map(|((row, col), site)| {
-            (format!("u_board.u_koch.u_array.gen_row[{row}].gen_col[{col}].u_pe."), site)
-        });
-        finish(dir, "top", &sites.collect::<Vec<_>>())?;
+        finish(dir, "top", &recipe.sites)?;
     }
     let mut row = Row {
         board: board.name.clone(),
@@ -436,7 +455,7 @@ fn make(
             ),
             _ => (&["nextpnr-ice40"], (&["icepack"], args(&["koch.asc", "koch.bin"]))),
         };
-        run(dir, nextpnr, place)?;
+        run(dir, nextpnr, &recipe.place)?;
         let text = fs::read_to_string(dir.join("report.json")).map_err(|e| file(dir, &e))?;
         let (used, fmax, _) = report(&text)?;
         let of = |names: &[&str]| {

@@ -21,9 +21,14 @@ fn connect(cell: &mut Value, port: &str, bit: Value) {
     cell["connections"][port] = json!([bit]);
 }
 
-/// Cells that read each net.
-fn readers(cells: &Cells) -> BTreeMap<u64, Vec<String>> {
+/// Cells, and ports of the module, that read each net.
+fn readers(cells: &Cells, ports: &Value) -> BTreeMap<u64, Vec<String>> {
     let mut readers: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for (name, port) in ports.as_object().into_iter().flatten().filter(|(_, p)| p["direction"] == "output") {
+        for net in port["bits"].as_array().into_iter().flatten().filter_map(Value::as_u64) {
+            readers.entry(net).or_default().push(name.clone());
+        }
+    }
     for (name, cell) in cells {
         for (port, bits) in cell["connections"].as_object().into_iter().flatten() {
             if cell["port_directions"][port] == "input" {
@@ -46,7 +51,7 @@ fn behind(cells: &Cells, readers: &BTreeMap<u64, Vec<String>>, name: &str) -> Op
             continue;
         };
         let [reader] = read.as_slice() else { return None };
-        let register = &cells[reader];
+        let register = cells.get(reader)?;
         let fits = register["type"] == "TRELLIS_FF"
             && bit(register, "DI") == bit(&cells[name], &port)
             && param(register, "CLKMUX") == "CLK"
@@ -72,12 +77,13 @@ fn behind(cells: &Cells, readers: &BTreeMap<u64, Vec<String>>, name: &str) -> Op
 /// It is not a netlist of one module `top`.
 pub fn finish(text: &str, top: &str, sites: &[(String, String)]) -> Result<(String, usize), String> {
     let mut netlist: Value = serde_json::from_str(text).map_err(|e| format!("netlist: {e}"))?;
+    let ports = netlist["modules"][top]["ports"].clone();
     let cells = netlist["modules"][top]["cells"]
         .as_object_mut()
         .ok_or_else(|| format!("netlist: no module `{top}`"))?;
     let multipliers: Vec<String> =
         cells.iter().filter(|(_, c)| c["type"] == "MULT18X18D").map(|(n, _)| n.clone()).collect();
-    let readers = readers(cells);
+    let readers = readers(cells, &ports);
     let mut packed = 0;
     for name in &multipliers {
         if let Some(registers) = behind(cells, &readers, name) {
@@ -122,7 +128,7 @@ mod tests {
                 "connections": {"CE": [5], "CLK": [6], "DI": [d], "LSR": [7], "Q": [q]},
             })
         };
-        let mut netlist = json!({"modules": {"top": {"cells": {
+        let mut netlist = json!({"modules": {"top": {"ports": {"out": {"direction": "output", "bits": [20]}}, "cells": {
             "row[1].mul": {
                 "type": "MULT18X18D",
                 "parameters": {},
@@ -169,7 +175,8 @@ mod tests {
 
     #[test]
     fn a_register_stays_where_the_product_is_read_or_its_bits_differ() {
-        let changes: [fn(&mut Value); 5] = [
+        let changes: [fn(&mut Value); 6] = [
+            |cells| cells["row[1].mul"]["connections"]["P2"] = json!([20]),
             |cells| cells["high"]["connections"]["CE"] = json!([9]),
             |cells| cells["high"]["parameters"]["REGSET"] = "SET".into(),
             |cells| cells["high"]["parameters"]["SRMODE"] = "ASYNC".into(),
