@@ -83,7 +83,8 @@ impl Logic for Control {
             code,
             held
         );
-        self.begin.d.next = self.start.val();
+        // A start while busy is none, in the last cycle too.
+        self.begin.d.next = self.start.val() & !self.running.q.val();
         self.launch.next = self.begin.q.val() & !self.running.q.val();
         // An error halts in the next cycle, in which it is told which it was.
         self.stopped.next = self.halted.q.val() | self.fetch_refused.val();
