@@ -148,3 +148,27 @@ impl Logic for Control {
         self.status.next = self.code.q.val();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::leaf::Sim;
+
+    #[test]
+    fn a_start_in_the_last_busy_cycle_is_none() {
+        let config = spec::Config::named("tiny").expect("a named config");
+        let mut sim = Sim::new(Control::new(&config));
+        for start in [true, false] {
+            sim.leaf.start.next = start;
+            sim.tick();
+        }
+        assert!(sim.leaf.busy.val());
+        sim.leaf.quiet.next = true;
+        sim.leaf.finished.next = true;
+        for start in [true, false, false] {
+            sim.leaf.start.next = start;
+            sim.tick();
+            assert!(!sim.leaf.busy.val() & sim.leaf.done.val());
+        }
+    }
+}
