@@ -86,6 +86,9 @@ def main():
         (directory / "apply.ys").write_text("read_rtlil base.il\n" + "\n".join(lines) + "\nwrite_verilog -noattr mutants.v\n")
         call(["yosys", "-q", "-s", "apply.ys"], directory)
         text = (directory / "mutants.v").read_text()
+        # Yosys drops what the sources tell Verilator of wide nets, without which each cycle is computed several times.
+        wide = {name for f in (directory / "rtl").glob("*.sv") for name in re.findall(r"(\w+) /\*verilator split_var\*/", f.read_text())}
+        text = re.sub(rf"^(  wire \[\d+:\d+\] (?:{'|'.join(sorted(wide))}));", r"\1 /*verilator split_var*/;", text, flags=re.M)
         # What Yosys prints is not written for Verilator's lint.
         quiet = "".join(f"/* verilator lint_off {w} */\n" for w in ("WIDTH", "UNOPTFLAT", "CASEOVERLAP", "CASEINCOMPLETE"))
         (directory / "mutants.v").write_text(quiet + text)
