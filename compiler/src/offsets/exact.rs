@@ -118,7 +118,7 @@ struct Part {
     members: Vec<usize>,
     offsets: Vec<u64>,
     peak: u64,
-    /// A capacity at and above the bound below which searches were stopped in this turn.
+    /// Above the bound, searches for capacities below this one were stopped; new from the bound on at the peak.
     vain: u64,
     unit: u64,
     orders: Vec<Vec<usize>>,
@@ -146,7 +146,8 @@ impl Part {
         self.attempt(self.least(run), round, run)?;
         loop {
             // Half way from what was last tried in vain to the best peak.
-            self.vain = if self.vain < self.peak { self.vain.max(self.least(run)) } else { self.least(run) };
+            let above = self.least(run) + self.unit;
+            self.vain = if self.vain < self.peak { self.vain.max(above) } else { above };
             if self.vain >= self.peak {
                 return ControlFlow::Continue(());
             }
@@ -159,9 +160,9 @@ impl Part {
         }
     }
 
-    /// The least capacity that may be enough, as far as is known.
+    /// The largest peak that this part can have without being above the bound, which may be another part's.
     fn least(&self, run: &Run) -> u64 {
-        run.progress.bound.next_multiple_of(self.unit)
+        run.progress.bound / self.unit * self.unit
     }
 
     /// Searches for a plan of this capacity, and keeps it or that there is none.
