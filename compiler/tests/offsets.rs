@@ -47,21 +47,22 @@ fn solves(name: char, nodes: u64, proven: bool) {
 }
 
 #[test]
-fn the_least_peaks_of_most_public_problems_are_proven() {
-    for (name, nodes) in
-        [('A', 10_000), ('B', 10_000), ('C', 1_000), ('E', 400_000), ('F', 20_000), ('G', 100_000)]
-    {
-        solves(name, nodes, true);
-    }
-    for (name, nodes) in [('H', 20_000), ('K', 2_000)] {
-        solves(name, nodes, true);
+fn least_peaks_of_public_problems_are_proven() {
+    for name in "ABCEFGHK".chars() {
+        solves(name, 400_000, true);
     }
 }
 
+/// On its own, since it takes as long as all other tests.
 #[test]
-fn the_other_public_problems_fit_their_capacity() {
-    solves('D', 50_000, false);
-    solves('J', 50_000, false);
+fn the_least_peak_of_the_hardest_public_problem_is_proven() {
+    solves('I', 1_000_000, true);
+}
+
+#[test]
+fn public_problems_whose_least_peak_is_open_fit_their_capacity() {
+    solves('D', 250_000, false);
+    solves('J', 250_000, false);
 }
 
 /// Problems of all kinds: `most` buffers at most, many or few steps, sizes alike or not, aligned or not.
@@ -94,10 +95,7 @@ fn every_plan_is_valid_and_none_beats_the_bound() {
             let plan = by.run(&problem);
             assert_eq!(check(&problem, &plan.offsets, plan.peak), Ok(()), "case {case}: {by}");
             assert!(found.allocation.peak <= plan.peak, "case {case}: {by}");
-            assert!(
-                found.bound <= plan.peak && plan.peak <= problem.naive().max(plan.peak),
-                "case {case}: {by}"
-            );
+            assert!(found.bound <= plan.peak, "case {case}: {by}");
         }
     }
 }

@@ -13,7 +13,7 @@ use super::search::{Choice, Outcome, Search};
 use super::{Allocation, Problem, heuristic};
 
 /// Nodes of the shortest searches.
-const LEAST_NODES: u64 = 500;
+const LEAST_NODES: u64 = 250;
 /// Places by which buffers are moved at most, in one round after the other.
 const SPREADS: [u64; 4] = [1, 2, 8, 32];
 
@@ -128,11 +128,13 @@ impl Part {
     fn new(whole: &Problem, members: Vec<usize>, offsets: &[u64]) -> Self {
         let problem = whole.part(&members);
         let (total, width, area) = (breadths(&problem), lengths(&problem), areas(&problem));
+        let spans: Vec<u128> =
+            sections(&problem).iter().map(|&(first, last)| (last - first).into()).collect();
         let orders = [
             [&total, &width, &area],
             [&total, &area, &width],
             [&conflicts(&problem), &total, &area],
-            [&width, &area, &total],
+            [&total, &spans, &area],
             [&area, &width, &total],
         ];
         let orders = orders.map(|keys| falling(&keys.map(Clone::clone), members.len())).to_vec();

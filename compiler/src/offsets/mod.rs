@@ -5,7 +5,7 @@
 //! allocation: Garey and Johnson, 1979, problem SR2).
 //!
 //! [`lower_bound`] is what no plan can beat, [`heuristic::best`] a plan in no time, and [`exact::minimise`] searches for
-//! the least peak and proves it where it can. [`check`] tells a valid plan from an invalid one.
+//! the least peak and proves it where it can. [`check()`] tells a valid plan from an invalid one.
 
 mod bound;
 mod check;
