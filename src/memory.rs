@@ -1,11 +1,11 @@
 //! `koch memory`.
 
-use crate::args::{OutputArgs, config_of};
+use crate::args::{OutputArgs, config_of, write_file};
 use crate::out::{Printed, print_table};
 use crate::{Failure, Outcome};
 use clap::ValueEnum;
 use compiler::network::Network;
-use compiler::offsets::{exact, heuristic};
+use compiler::offsets::{csv::Table, exact, heuristic};
 use compiler::onnx;
 use compiler::program::compile;
 use footprint::lives::{Lives, Sharing, Storage, lives};
@@ -43,6 +43,10 @@ pub struct Args {
     /// Count the program and the parameters that this config needs for the model too, which is quantised then.
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "training")]
     config: Option<String>,
+    /// Write the plan: buffers with their first step, the one after their last, size and offset, as CSV in the format of
+    /// MiniMalloc.
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
     /// How long to look for the best offsets.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     seconds: u64,
@@ -240,7 +244,8 @@ impl Drop for Bar {
     }
 }
 
-fn plans(graph: &Graph, storage: &Storage, limit: Duration) -> Result<(Plans, Lives), Failure> {
+fn plans(graph: &Graph, storage: &Storage, args: &Args) -> Result<(Plans, Lives), Failure> {
+    let limit = Duration::from_secs(args.seconds);
     let naive = lives(graph, storage, Sharing::None).sum();
     let by_life = lives(graph, storage, Sharing::Lives).peak();
     let in_place = lives(graph, storage, Sharing::InPlace);
@@ -252,6 +257,10 @@ fn plans(graph: &Graph, storage: &Storage, limit: Duration) -> Result<(Plans, Li
         bar.tell(&progress);
         if start.elapsed() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
+    if let Some(path) = &args.plan {
+        let table = Table { problem, offsets: Some(best.allocation.offsets.clone()) };
+        write_file(path, table.text()?.as_bytes())?;
+    }
     let plans = Plans {
         naive,
         lives: by_life,
@@ -270,7 +279,7 @@ fn report(forward: &Graph, machine: Option<Machine>, args: &Args) -> Result<Memo
     let amount = |elements: u64, role| Amount { elements, bytes: storage.bytes(elements, role) };
     let of_role = |role| amount(forward.elements(role), role);
     let whole = if args.training { training::backward(forward) } else { forward.clone() };
-    let (plans, in_place) = plans(&whole, &storage, Duration::from_secs(args.seconds))?;
+    let (plans, in_place) = plans(&whole, &storage, args)?;
     let (weights, norms, statistics) = (of_role(Role::Weight), of_role(Role::Norm), of_role(Role::Statistic));
     let counted = amount(forward.counted(), Role::Activation);
     let trained = weights.elements + norms.elements;
