@@ -92,9 +92,9 @@ def plans(networks):
     for title, r in networks.reports("--precision", "int8"):
         p = r["plans"]
         best = f"{p['naive'] / p['planned']:.1f}"
-        numbers = [mega(p[k]) for k in ("naive", "lives", "in_place", "heuristic", "planned", "bound")]
+        numbers = [mega(p[k]) for k in ("naive", "lives", "in_place", "overlap", "heuristic", "planned", "bound")]
         rows.append([title, *numbers, best, "yes" if p["optimal"] else "no"])
-    head = [" network", "naive", "lives", "in place", "heuristic", "planned", "bound", "naive ÷ planned", " optimal"]
+    head = [" network", "naive", "lives", "in place", "overlap", "heuristic", "planned", "bound", "naive ÷ planned", " optimal"]
     return table(head, rows)
 
 

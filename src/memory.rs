@@ -155,6 +155,8 @@ struct Plans {
     lives: u64,
     /// And outputs take the place of inputs.
     in_place: u64,
+    /// And outputs of convolutions and poolings overlap an input, pixel by pixel.
+    overlap: u64,
     /// Offsets that the best heuristic finds for the latter, and which.
     heuristic: u64,
     heuristic_name: String,
@@ -249,7 +251,8 @@ fn plans(graph: &Graph, storage: &Storage, args: &Args) -> Result<(Plans, Lives)
     let naive = lives(graph, storage, Sharing::None).sum();
     let by_life = lives(graph, storage, Sharing::Lives).peak();
     let in_place = lives(graph, storage, Sharing::InPlace);
-    let problem = in_place.problem(graph, ALIGN)?;
+    let overlap = lives(graph, storage, Sharing::Overlap);
+    let problem = overlap.problem(graph, ALIGN)?;
     let (first, heuristic) = heuristic::best(&problem);
     let bar = Bar::new();
     let start = Instant::now();
@@ -265,13 +268,14 @@ fn plans(graph: &Graph, storage: &Storage, args: &Args) -> Result<(Plans, Lives)
         naive,
         lives: by_life,
         in_place: in_place.peak(),
+        overlap: overlap.peak(),
         heuristic: first.peak,
         heuristic_name: heuristic.to_string(),
         planned: best.allocation.peak,
         bound: best.bound,
         optimal: best.is_optimal(),
     };
-    Ok((plans, in_place))
+    Ok((plans, overlap))
 }
 
 fn report(forward: &Graph, machine: Option<Machine>, args: &Args) -> Result<MemoryReport, Failure> {
@@ -449,6 +453,7 @@ impl Printed for MemoryReport {
             ("naive", p.naive, "a place for each tensor".to_owned()),
             ("lives", p.lives, "in use at a time, at most".to_owned()),
             ("in place", p.in_place, "the same, outputs in place of inputs".to_owned()),
+            ("overlap", p.overlap, "and outputs of windows run into inputs".to_owned()),
             ("heuristic", p.heuristic, format!("offsets, {}", p.heuristic_name)),
             ("planned", p.planned, verdict),
         ];

@@ -62,6 +62,16 @@ pub struct Conv {
     pub transposed: bool,
 }
 
+/// How far the output of a window operator may run into its input. Maps lie pixel by pixel, all channels of a pixel
+/// together, and outputs are computed pixel by pixel. Then an output pixel may be written where no later one reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lag {
+    /// From the first pixel to the last: elements from the output's start to the input's, at least; for one image.
+    pub forward: u64,
+    /// From the last pixel to the first: elements from the input's end to the output's, at least.
+    pub backward: u64,
+}
+
 /// What a step computes, as far as memory and work depend on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -137,6 +147,8 @@ pub struct Step {
     pub outputs: Vec<TensorId>,
     /// Multiplications with a sum, for one image; products with padding counted.
     pub macs: u64,
+    /// Where the output may overlap the input.
+    pub lag: Option<Lag>,
     /// Elements of the matrix that lowering of a convolution to a matrix product makes of its input (im2col), for one
     /// image: 0 where that is the input itself, or nothing is lowered.
     pub lowered: u64,

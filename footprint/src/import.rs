@@ -167,7 +167,7 @@ impl<'a> Importer<'a> {
     }
 
     fn step(&mut self, node: &'a Node, read: &[Option<Named>], inferred: Inferred) {
-        let Inferred { op, shapes, activations, parameters, macs, lowered } = inferred;
+        let Inferred { op, shapes, activations, parameters, macs, lag, lowered } = inferred;
         let named = |at: usize| read.get(at).and_then(Option::as_ref);
         let inputs = activations.iter().filter_map(|&at| match named(at)?.source {
             Source::Tensor(id) => Some(id),
@@ -192,6 +192,7 @@ impl<'a> Importer<'a> {
             parameters,
             outputs,
             macs,
+            lag,
             lowered,
         });
     }

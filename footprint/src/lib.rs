@@ -11,4 +11,4 @@ pub mod lives;
 mod shape;
 pub mod training;
 
-pub use graph::{Graph, Kind, Op, Role, Step, Tensor, TensorId};
+pub use graph::{Graph, Kind, Lag, Op, Role, Step, Tensor, TensorId};

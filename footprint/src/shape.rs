@@ -5,7 +5,7 @@
 
 use compiler::onnx::{Attribute, ImportError, Node};
 
-use crate::graph::{Conv, Function, Op, Role};
+use crate::graph::{Conv, Function, Lag, Op, Role};
 
 pub type Result<T> = std::result::Result<T, ImportError>;
 
@@ -13,6 +13,8 @@ pub type Result<T> = std::result::Result<T, ImportError>;
 pub const MOST_VALUES: usize = 4096;
 /// Most elements of a tensor.
 const MOST_ELEMENTS: u64 = 1 << 50;
+/// Most output pixels for which it is worked out how far they may run into their input.
+const MOST_PIXELS: u64 = 1 << 22;
 /// Most dimensions of one.
 const MOST_DIMENSIONS: usize = 16;
 
@@ -42,6 +44,7 @@ pub struct Inferred {
     /// Which are parameters, and of what kind.
     pub parameters: Vec<(usize, Role)>,
     pub macs: u64,
+    pub lag: Option<Lag>,
     pub lowered: u64,
 }
 
@@ -135,7 +138,7 @@ impl Inputs<'_> {
             .filter(|&at| self.values[at].as_ref().is_some_and(|v| v.shape.iter().any(|&n| n > 1)));
         let parameters = trained.map(|at| (at, Role::Norm)).collect();
         let op = if activations.len() > 1 { of_two } else { Op::Function(alone) };
-        Ok(Inferred { op, shapes: vec![shape], activations, parameters, macs: 0, lowered: 0 })
+        Ok(Inferred { op, shapes: vec![shape], activations, parameters, macs: 0, lag: None, lowered: 0 })
     }
 
     fn reduced(&self, op: Op) -> Result<Inferred> {
@@ -153,7 +156,15 @@ impl Inputs<'_> {
 }
 
 fn simple(op: Op, shape: Vec<u64>) -> Inferred {
-    Inferred { op, shapes: vec![shape], activations: vec![0], parameters: vec![], macs: 0, lowered: 0 }
+    Inferred {
+        op,
+        shapes: vec![shape],
+        activations: vec![0],
+        parameters: vec![],
+        macs: 0,
+        lag: None,
+        lowered: 0,
+    }
 }
 
 fn broadcast(a: &[u64], b: &[u64]) -> Result<Vec<u64>> {
@@ -240,6 +251,47 @@ impl Sliding {
         map.iter().enumerate().map(along).collect()
     }
 
+    /// How far outputs may run into the map that they are of; `None` for maps of other than two dimensions, and for ones so
+    /// large that no place on chip is asked for.
+    fn lag(&self, map: &[u64], output: &[u64], cin: u64, cout: u64) -> Option<Lag> {
+        let (&[h, w], &[oh, ow]) = (map, output) else { return None };
+        if self.same || oh.checked_mul(ow)? > MOST_PIXELS {
+            return None;
+        }
+        let [i64h, i64w] = [h, w].map(|n| i64::try_from(n).ok());
+        let (h, w) = (i64h?, i64w?);
+        let (sh, sw) = (i64::try_from(self.strides[0]).ok()?, i64::try_from(self.strides[1]).ok()?);
+        let ends = [self.reach(0), self.reach(1)].map(|n| i64::try_from(n).ok());
+        let (rows, columns) = (ends[0]?, ends[1]?);
+        // Pixels of the map before the first that an output reads, and behind the last one.
+        let before = |y: i64, x: i64| {
+            let (top, left) = (y * sh - self.pads[0].0, x * sw - self.pads[1].0);
+            top.clamp(0, h) * w + left.clamp(0, w)
+        };
+        let behind = |y: i64, x: i64| {
+            let (bottom, right) = (y * sh - self.pads[0].0 + rows, x * sw - self.pads[1].0 + columns);
+            (h - bottom.clamp(0, h)) * w + (w - right.clamp(0, w))
+        };
+        let (oh, ow) = (i64::try_from(oh).ok()?, i64::try_from(ow).ok()?);
+        let (cin, cout) = (i128::from(cin), i128::from(cout));
+        let lag = |pixels: &mut dyn Iterator<Item = i64>| {
+            // In reverse: what outputs after this one read first, and how many outputs there are up to it.
+            let (mut needed, mut lag, mut written) = (None, 0, i128::from(oh * ow));
+            for first in pixels {
+                if let Some(needed) = needed {
+                    lag = lag.max(written * cout - needed * cin);
+                }
+                needed = Some(needed.map_or(i128::from(first), |n: i128| n.min(first.into())));
+                written -= 1;
+            }
+            u64::try_from(lag).ok()
+        };
+        let raster = || (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x)));
+        let forward = lag(&mut raster().rev().map(|(y, x)| before(y, x)))?;
+        let backward = lag(&mut raster().map(|(y, x)| behind(y, x)))?;
+        Some(Lag { forward, backward })
+    }
+
     /// Whether each output is of the element at its own place.
     fn is_point(&self) -> bool {
         let none = |v: &[u64]| v.iter().all(|&n| n == 1);
@@ -273,6 +325,7 @@ fn convolution(of: &Inputs, weights: usize, bias: usize) -> Result<Inferred> {
     let lowered = if window.is_point() { 0 } else { count(&[&[images, cin, taps], &output[..]].concat())? };
     Ok(Inferred {
         macs: count(&[&shape[..], &[*depth, taps]].concat())?,
+        lag: window.lag(input, &output, cin, *cout),
         op: Op::Conv(Conv { kernel: window.kernel, depth: *depth, groups, transposed: false }),
         shapes: vec![shape],
         activations: vec![0],
@@ -321,6 +374,7 @@ fn transposed(of: &Inputs) -> Result<Inferred> {
         shapes: vec![shape],
         activations: vec![0],
         parameters: of.weighted(1, 2)?,
+        lag: None,
     })
 }
 
@@ -357,7 +411,7 @@ fn product(of: &Inputs, a: usize, b: usize, bias: Option<usize>) -> Result<Infer
     parameters.extend(bias.map(|c| of.weights(c, Role::Weight)).unwrap_or_default());
     let activations = if fixed { vec![a] } else { vec![a, b] };
     let op = if fixed { Op::Dense(*k) } else { Op::Product(*k) };
-    Ok(Inferred { op, shapes: vec![shape], activations, parameters, macs, lowered: 0 })
+    Ok(Inferred { op, shapes: vec![shape], activations, parameters, macs, lag: None, lowered: 0 })
 }
 
 fn pooled(of: &Inputs, largest: bool) -> Result<Inferred> {
@@ -365,7 +419,8 @@ fn pooled(of: &Inputs, largest: bool) -> Result<Inferred> {
     let window = Sliding::new(of.node, input.len(), None)?;
     let output = window.over(input, of.node.int("ceil_mode", 0)? != 0)?;
     let op = Op::Pool { window: count(&window.kernel)?, largest };
-    Ok(simple(op, [&[images, channels], &output[..]].concat()))
+    let lag = window.lag(input, &output, channels, channels);
+    Ok(Inferred { lag, ..simple(op, [&[images, channels], &output[..]].concat()) })
 }
 
 fn pooled_whole(of: &Inputs, largest: bool) -> Result<Inferred> {
@@ -556,7 +611,15 @@ fn concatenated(of: &Inputs, places: Vec<usize>) -> Result<Inferred> {
     }
     shape[i] = sum;
     let activations = places.iter().copied().filter(|&at| !of.is_constant(at)).collect();
-    Ok(Inferred { op: Op::Concat, shapes: vec![shape], activations, parameters: vec![], macs: 0, lowered: 0 })
+    Ok(Inferred {
+        op: Op::Concat,
+        shapes: vec![shape],
+        activations,
+        parameters: vec![],
+        macs: 0,
+        lag: None,
+        lowered: 0,
+    })
 }
 
 /// What the node computes from inputs of these sizes.
@@ -656,4 +719,88 @@ pub fn folded(of: &Inputs) -> Result<Option<Vec<i64>>> {
         "Div" => of_two(i64::checked_div),
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Draw(u64);
+
+    impl Draw {
+        fn below(&mut self, n: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % n
+        }
+    }
+
+    /// Computes a map pixel by pixel over its input, whose start is `shift` elements behind the output's: whether each read
+    /// finds what the input held. Backward, everything is turned round.
+    fn survives(
+        window: &Sliding,
+        map: [u64; 2],
+        output: &[u64],
+        channels: [u64; 2],
+        shift: i64,
+        backward: bool,
+    ) -> bool {
+        let ([h, w], [cin, cout]) = (map, channels.map(|c| c as i64));
+        let (inputs, outputs) = ((h * w) as i64 * cin, (output[0] * output[1]) as i64 * cout);
+        let base = outputs + inputs;
+        let mut memory = vec![-1; (3 * base) as usize];
+        let place = |element: i64| (if backward { -1 } else { 1 }) * element + base + base / 2;
+        // Element 0 is the first one that is written or read in this order.
+        for element in 0..inputs {
+            memory[place(shift + element) as usize] = element;
+        }
+        let along = |i: usize, out: u64, tap: u64, size: u64| {
+            let at = (out * window.strides[i] + tap * window.dilations[i]) as i64 - window.pads[i].0;
+            (0..size as i64).contains(&at).then_some(at)
+        };
+        let turned = |n: u64, size: u64| if backward { size - 1 - n } else { n };
+        let mut written = 0;
+        for y in (0..output[0]).map(|y| turned(y, output[0])) {
+            for x in (0..output[1]).map(|x| turned(x, output[1])) {
+                for (ky, kx) in
+                    (0..window.kernel[0]).flat_map(|ky| (0..window.kernel[1]).map(move |kx| (ky, kx)))
+                {
+                    let (Some(row), Some(column)) = (along(0, y, ky, h), along(1, x, kx, w)) else {
+                        continue;
+                    };
+                    let pixel = row * w as i64 + column;
+                    let pixel = if backward { (h * w) as i64 - 1 - pixel } else { pixel };
+                    if (0..cin).any(|c| memory[place(shift + pixel * cin + c) as usize] != pixel * cin + c) {
+                        return false;
+                    }
+                }
+                for _ in 0..cout {
+                    memory[place(written) as usize] = -2;
+                    written += 1;
+                }
+            }
+        }
+        true
+    }
+
+    #[test]
+    fn outputs_run_into_their_input_no_further_than_they_may() {
+        let mut d = Draw(1);
+        let mut tight = 0;
+        for _ in 0..3000 {
+            let mut two = |n: u64, least: u64| [least + d.below(n), least + d.below(n)];
+            let (kernel, strides, dilations) = (two(4, 1), two(3, 1), two(2, 1));
+            let (map, channels, [before, after]) = (two(9, 1), two(4, 1), [two(3, 0), two(3, 0)]);
+            let pads = (0..2).map(|i| (before[i] as i64, after[i] as i64)).collect();
+            let [kernel, strides, dilations] = [kernel, strides, dilations].map(|v| v.to_vec());
+            let window = Sliding { kernel, strides, dilations, pads, same: false };
+            let Ok(output) = window.over(&map, false) else { continue };
+            let lag = window.lag(&map, &output, channels[0], channels[1]).unwrap();
+            for (lag, backward) in [(lag.forward, false), (lag.backward, true)] {
+                let lag = lag as i64;
+                assert!(survives(&window, map, &output, channels, lag, backward), "{map:?} {backward}");
+                tight += i64::from(lag > 0 && !survives(&window, map, &output, channels, lag - 1, backward));
+            }
+        }
+        assert!(tight > 1500, "{tight} of the lags are the least");
+    }
 }

@@ -30,6 +30,7 @@ impl Builder {
             parameters,
             outputs,
             macs,
+            lag: None,
             lowered,
         });
     }
@@ -157,6 +158,7 @@ pub fn backward(forward: &Graph) -> Graph {
         parameters: vec![],
         outputs,
         macs: 0,
+        lag: None,
         lowered: 0,
     };
     let mut firsts = Vec::new();
