@@ -10,18 +10,14 @@ if --check finds a difference, 2 if something cannot be run or read.
 """
 
 import argparse
-import difflib
 import functools
-import json
 import pathlib
-import shutil
-import subprocess
 import sys
 import typing
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from book import ROOT, Koch, stop, table, write
+
 CHAPTER = ROOT / "docs" / "book" / "bandwidth.md"
-CARGO = ["cargo", "run", "--release", "--quiet", "--bin", "koch", "--"]
 MHZ = 250  # Snowflake's clock: 256 MACs are 128 Gop/s
 
 FC = "fc in=2048 out=1000"
@@ -71,20 +67,10 @@ PLOT = {"AlexNet": 118, "GoogLeNet": 66, "ResNet-50": 162}  # ops/byte, read off
 NETWORKS = [("alexnet", "AlexNet"), ("googlenet", "GoogLeNet"), ("resnet50", "ResNet-50")]
 
 
-class Koch:
-    def __init__(self, command):
-        self.command = command
-
+class Models(Koch):
     @functools.lru_cache(maxsize=None)
     def model(self, *args):
-        command = [*self.command, "model", *args, "--json"]
-        try:
-            run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        except OSError as error:
-            stop(f"{command[0]}: {error.strerror}")
-        if run.returncode != 0:
-            stop(f"{' '.join(command)}: {run.stderr.strip()}")
-        return json.loads(run.stdout)
+        return self.json("model", *args)
 
     def layer(self, text, flags=""):
         return Layer(self.model("--layer", text, *flags.split()))
@@ -105,18 +91,6 @@ class Layer:
         self.efficiency, self.roofline = report["efficiency"], report["roofline_efficiency"]
         self.mapping = self.macs / (self.peak * self.busy)
         self.port = (run["bytes_read"] + run["bytes_written"]) / self.cycles
-
-
-def stop(message):
-    print(f"book_bandwidth.py: {message}", file=sys.stderr)
-    sys.exit(2)
-
-
-def table(head, rows):
-    """A cell of the head that starts with a space is a column of text."""
-    rule = ["---" if h.startswith(" ") else "---:" for h in head]
-    lines = [[h.strip() for h in head], rule, *([str(c) for c in row] for row in rows)]
-    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
 def percent(x):
@@ -559,10 +533,6 @@ def five(_):
     return table([" source", "Gop/s", "GB/s", "ops/byte"], rows)
 
 
-def block(name):
-    return f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("koch", nargs="?", help="the koch command; without it, cargo runs it")
@@ -570,10 +540,7 @@ def main():
     parser.add_argument("--zoo", type=pathlib.Path, default=ROOT / "out" / "zoo", metavar="DIR")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     args = parser.parse_args()
-    path = args.koch and shutil.which(args.koch)
-    if args.koch and not path:
-        stop(f"{args.koch}: no such command")
-    koch = Koch([str(pathlib.Path(path).resolve())] if path else CARGO)
+    koch = Models(args.koch)
     networks, zoo = args.networks.resolve(), args.zoo.resolve()
 
     tables = {f.__name__: (f, ()) for f in (law, batch, recurrent, port, conv, shapes, alexnet, refetch, frames, five)}
@@ -582,28 +549,14 @@ def main():
     needs = {networks: [f"{n}.csv" for n in ("alexnet", "googlenet", "resnet50", "ds2_gru800")]}
     needs[zoo] = [f"{n}-int8.onnx" for n, _ in NETWORKS]
 
-    old = text = CHAPTER.read_text()
+    present = {}
     for name, (make, extra) in tables.items():
-        begin, end = block(name)
-        if text.count(begin) != 1 or text.count(end) != 1:
-            stop(f"{CHAPTER}: one {begin.strip()} and one {end.strip()} are needed")
         missing = [d / f for d in extra for f in needs[d] if not (d / f).exists()]
         if missing:
             print(f"book_bandwidth.py: no {missing[0]}, so table {name} stays as it is", file=sys.stderr)
-            continue
-        before, rest = text.split(begin)
-        _, after = rest.split(end)
-        text = before + begin + make(koch, *extra) + end + after
-
-    if text == old:
-        return
-    if args.check:
-        name = str(CHAPTER.relative_to(ROOT))
-        sys.stderr.writelines(difflib.unified_diff(old.splitlines(True), text.splitlines(True), name, "koch model"))
-        sys.exit(1)
-    unfinished = CHAPTER.with_suffix(".part")
-    unfinished.write_text(text)
-    unfinished.rename(CHAPTER)
+        else:
+            present[name] = make(koch, *extra)
+    write(CHAPTER, present, args.check)
 
 
 if __name__ == "__main__":

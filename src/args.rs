@@ -100,6 +100,12 @@ impl ConfigArgs {
     }
 }
 
+/// A config by its name or file.
+pub fn config_of(text: &str) -> Result<Config, Failure> {
+    let (name, spec) = spec_of(text)?;
+    Ok(Config::new(&name, spec)?)
+}
+
 /// Which layer, with which numbers.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Layer")]

@@ -22,6 +22,7 @@ mod figures;
 mod fuzz;
 mod generate;
 mod job;
+mod memory;
 mod merge;
 mod model;
 mod network;
@@ -65,6 +66,8 @@ enum Verb {
     Quantize(quantize::Args),
     /// Find the smallest buffers with which every tensor crosses the bus once.
     Size(size::Args),
+    /// Account for a network's memory: weights, activations, gradients, and the least that their plan needs.
+    Memory(memory::Args),
     /// Run every combination of values of a config's and a memory's fields on networks.
     Sweep(sweep::Args),
     /// Put shards of a sweep together.
@@ -123,6 +126,7 @@ fn main() -> ExitCode {
         Verb::Verify(args) => verify::run(&args),
         Verb::Quantize(args) => quantize::run(&args),
         Verb::Size(args) => size::run(&args),
+        Verb::Memory(args) => memory::run(&args),
         Verb::Sweep(args) => sweep::run(&args),
         Verb::Merge(args) => merge::run(&args),
         Verb::Report(args) => report::run(&args),

@@ -9,6 +9,7 @@ pub mod layout;
 pub mod lower;
 pub mod network;
 pub mod npy;
+pub mod offsets;
 pub mod onnx;
 pub mod order;
 pub mod place;

@@ -100,7 +100,7 @@ impl Node {
     }
 
     /// An attribute that is a list of integers, if there is one.
-    pub(crate) fn integers(&self, name: &str) -> Result<Option<&[i64]>> {
+    pub fn integers(&self, name: &str) -> Result<Option<&[i64]>> {
         match self.attributes.get(name) {
             None => Ok(None),
             Some(Attribute::Ints(v)) => Ok(Some(v)),
