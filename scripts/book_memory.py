@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
 """Writes the tables of docs/book/memory.md anew, from `koch memory`.
 
-    scripts/book_memory.py [KOCH] [--check]
+    scripts/book_memory.py [KOCH] [--check] [--public]
 
 KOCH is the command's path; without it, cargo builds and runs it. The networks are those of
-footprint/tests/fixtures/topologies.zip. With --check the chapter stays as it is, and differences go to stderr. Exit code 1
+footprint/tests/fixtures/topologies.zip. The table of public problems is written with --public only. With --check the chapter stays as it is, and differences go to stderr. Exit code 1
 if --check finds a difference, 2 if something cannot be run or read.
 """
 
 import argparse
 import pathlib
+import subprocess
 import tempfile
 import zipfile
 
-from book import ROOT, Koch, table, write
+from book import ROOT, Koch, stop, table, write
 
 CHAPTER = ROOT / "docs" / "book" / "memory.md"
 NETWORKS = {
@@ -108,16 +109,30 @@ def training(networks):
     return table(head, rows)
 
 
+def public():
+    """Problems of others; with the seconds that each took, so that the table differs every time."""
+    example = ["cargo", "run", "--release", "--quiet", "--package", "compiler", "--example", "offsets", "--"]
+    problems = ROOT / "compiler" / "tests" / "fixtures" / "minimalloc.zip"
+    run = subprocess.run([*example, str(problems), "seconds=60"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if run.returncode != 0:
+        stop(run.stderr.strip())
+    return run.stdout
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("koch", nargs="?", help="the koch command; without it, cargo runs it")
+    parser.add_argument("--public", action="store_true", help="the table of public problems too: minutes")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         zipfile.ZipFile(ROOT / "footprint" / "tests" / "fixtures" / "topologies.zip").extractall(name)
         networks = Networks(Koch(args.koch), pathlib.Path(name))
         makers = (sizes, precisions, lowering, vectors, plans, training)
-        write(CHAPTER, {f.__name__: f(networks) for f in makers}, args.check)
+        tables = {f.__name__: f(networks) for f in makers}
+        if args.public:
+            tables["public"] = public()
+        write(CHAPTER, tables, args.check)
 
 
 if __name__ == "__main__":

@@ -146,9 +146,9 @@ impl<'a> Importer<'a> {
             count(&shape)?;
             return self.constant(node, Value { shape, constant: true, data: None }, &[]);
         }
-        let mut inferred = infer(&of)?;
+        let inferred = infer(&of)?;
         if constant {
-            let shape = inferred.shapes.swap_remove(0);
+            let shape = inferred.shapes.into_iter().next().unwrap_or_default();
             return self.constant(node, Value { shape, constant: true, data: None }, &read);
         }
         self.step(node, &read, inferred);

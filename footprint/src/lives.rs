@@ -175,9 +175,9 @@ impl Placer<'_> {
     fn put(&mut self, place: usize, id: TensorId, offset: u64, raise: u64) {
         let bytes = self.storage.of(self.graph, id);
         let found = &mut self.places[place];
-        found.tensors.iter_mut().for_each(|l| l.offset += raise);
+        found.tensors.iter_mut().for_each(|l| l.offset = l.offset.saturating_add(raise));
         found.tensors.push(Lies { id, offset });
-        found.bytes = (found.bytes + raise).max(offset + bytes);
+        found.bytes = found.bytes.saturating_add(raise).max(offset.saturating_add(bytes));
         found.last = found.last.max(self.last[id]);
         self.place_of[id] = Some(place);
     }

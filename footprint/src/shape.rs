@@ -37,7 +37,7 @@ pub struct Value {
 #[derive(Debug)]
 pub struct Inferred {
     pub op: Op,
-    /// Of its outputs, all of these sizes where there are more of them than here.
+    /// Of its outputs; what else it could give, as the indices of a MaxPool, is taken for unused.
     pub shapes: Vec<Vec<u64>>,
     /// Which inputs are activations.
     pub activations: Vec<usize>,
