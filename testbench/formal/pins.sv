@@ -213,7 +213,8 @@ module writes_check #(
     // A burst has as many beats as its address says, out of its slot, the last one marked.
     w_stable: assert (!w_waits || (wvalid && wlast == wlast_q && sender_slot == slot_q && sender_beat == beat_q));
     w_last: assert (!data_watched || data_before != 0 || !wvalid || wlast == (beat == length - 8'd1));
-    w_from_its_slot: assert (!data_watched || data_before != 0 || !wvalid || (sender_slot == slot && sender_beat == beat[5:0]));
+    w_beat: assert (!wvalid || sender_beat == beat[5:0]);
+    w_from_its_slot: assert (!data_watched || data_before != 0 || !wvalid || sender_slot == slot);
     w_of_a_burst: assert (!wvalid || unsent != 0);
     // A slot is not gathered into while it is being sent.
     slots_apart: assert (unsent < 2 || !gatherer_burst_done);

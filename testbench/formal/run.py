@@ -150,7 +150,10 @@ def check(proof, rtl, limit, sabotages):
             directory = pathlib.Path(name)
             order = model(proof, rtl, directory, edit)
             for label in edit["fails"].split():
-                verdict, _ = decide(proof, order, label, directory, limit)
+                # What fails, fails soon; pdr may take long to find it.
+                verdict, _ = decide({**proof, "engine": "bmc:64"}, order, label, directory, limit)
+                if verdict != "false":
+                    verdict, _ = decide(proof, order, label, directory, limit)
                 noticed.append((edit["name"], label, verdict))
                 print(f"{proof['name']}.{label}, sabotaged ({edit['name']}): {verdict}", file=sys.stderr)
     return rows, noticed
