@@ -30,6 +30,7 @@ packages=(
   'chromium *~deb12u*' # the test of `koch report` looks at a page
   'fpga-icestorm 0~20230218*' # icepack
   'g++ 4:12.*'
+  'graphviz 2.42.2-*' # dot finds the places of `koch graph`
   'iverilog 11.*'
   'liblz4-dev 1.9.*' # Verilator's FST writer
   'make 4.3-*'

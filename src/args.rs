@@ -294,7 +294,7 @@ impl MemoryArgs {
 #[command(next_help_heading = "Sweep")]
 pub struct SweepArgs {
     /// A directory that `koch sweep` has written. For the engines over time, put a timeline.csv of `koch model
-    /// --timeline` into it.
+    /// --timeline` into it, for the picture of a network a graph.svg of `koch graph`.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
     /// Draw this network only.

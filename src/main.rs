@@ -21,6 +21,7 @@ mod faults;
 mod figures;
 mod fuzz;
 mod generate;
+mod graph;
 mod job;
 mod memory;
 mod merge;
@@ -68,6 +69,8 @@ enum Verb {
     Size(size::Args),
     /// Account for a network's memory: weights, activations, gradients, and the least that their plan needs.
     Memory(memory::Args),
+    /// Draw a network: layers by their work, tensors by their bytes and where they are.
+    Graph(graph::Args),
     /// Run every combination of values of a config's and a memory's fields on networks.
     Sweep(sweep::Args),
     /// Put shards of a sweep together.
@@ -127,6 +130,7 @@ fn main() -> ExitCode {
         Verb::Quantize(args) => quantize::run(&args),
         Verb::Size(args) => size::run(&args),
         Verb::Memory(args) => memory::run(&args),
+        Verb::Graph(args) => graph::run(&args),
         Verb::Sweep(args) => sweep::run(&args),
         Verb::Merge(args) => merge::run(&args),
         Verb::Report(args) => report::run(&args),

@@ -56,7 +56,7 @@ pub struct Args {
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Precision {
+pub enum Precision {
     F32,
     F16,
     Int16,
@@ -64,7 +64,7 @@ enum Precision {
 }
 
 impl Precision {
-    fn bits(self) -> u64 {
+    pub fn bits(self) -> u64 {
         match self {
             Self::F32 => 32,
             Self::F16 | Self::Int16 => 16,

@@ -46,6 +46,12 @@ const REFUSED: &[&[&str]] = &[
     &["memory", "--model", "digits.onnx", "--optimiser", "adam"],
     &["memory", "--model", "digits.onnx", "--training", "--config", "tiny"],
     &["memory", "--model", "digits.onnx", "--config", "huge"],
+    &["graph", "--model", "digits.onnx"],
+    &["graph", "--model", "missing.onnx", "-o", "net.svg"],
+    &["graph", "--model", "digits.onnx", "-o", "net.pdf"],
+    &["graph", "--model", "digits.onnx", "-o", "missing/net.svg"],
+    &["graph", "--model", "digits.onnx", "--config", "tiny", "--precision", "f16", "-o", "net.svg"],
+    &["graph", "--model", "digits.onnx", "--fold", "twice", "-o", "net.svg"],
     &["model", "--layer", "pool h=2 w=2"],
     &["model", "--layer", "fc in=8 out=8", "--config", "huge"],
     &["model", "--layer", "fc in=8 out=8", "--config", "missing.toml"],
@@ -397,6 +403,45 @@ fn a_compiled_network_is_its_dump() {
 }
 
 #[test]
+fn a_network_is_drawn() {
+    let dir = tempfile::tempdir().expect("a directory");
+    put_digits(dir.path());
+    std::fs::create_dir(dir.path().join("sweep")).expect("a directory");
+    sweep::write(&dir.path().join("sweep"), 73);
+    let draw = |args: &[&str], file: &str| {
+        let output = koch(&[&["graph", "--model", "digits.onnx", "-o", file], args].concat(), dir.path());
+        assert!(output.stdout.is_empty());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        std::fs::read(dir.path().join(file)).expect("a picture")
+    };
+    let plain = text(&draw(&[], "digits.svg"));
+    assert!(plain.contains("32 bits") && !plain.contains("output o"), "{plain}");
+    let placed = text(&draw(&["--config", "tiny"], "sweep/graph.svg"));
+    assert!(placed.contains("8 bits") && placed.contains("output on chip"), "{placed}");
+    assert!(draw(&["--scale", "1"], "digits.png").starts_with(b"\x89PNG"));
+
+    let report = || koch(&["report", "sweep", "-o", "page.html"], dir.path());
+    assert!(report().status.success());
+    let page = std::fs::read_to_string(dir.path().join("page.html")).expect("a page");
+    assert!(page.contains("src=\"data:image/svg+xml,%3csvg xmlns=") && !page.contains("graph.svg"));
+    std::fs::write(dir.path().join("sweep/graph.svg"), "<html>").expect("a file");
+    let refused = report();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("graph.svg: no SVG; run `koch graph` again"));
+
+    // Without Graphviz.
+    let output = Command::new(env!("CARGO_BIN_EXE_koch"))
+        .args(["graph", "--model", "digits.onnx", "-o", "other.svg"])
+        .env("PATH", dir.path())
+        .current_dir(dir.path())
+        .output()
+        .expect("koch runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("install graphviz"), "{}", text(&output.stderr));
+    assert!(!dir.path().join("other.svg").exists());
+}
+
+#[test]
 fn a_sweep_is_shown() {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::create_dir(dir.path().join("sweep")).expect("a directory");
@@ -409,6 +454,7 @@ fn a_sweep_is_shown() {
     assert_eq!(run(&["report", "sweep", "-o", "page.html"]).0, Some(0));
     let page = std::fs::read_to_string(dir.path().join("page.html")).expect("a page");
     assert!(page.starts_with("<!DOCTYPE html>") && page.ends_with("</html>\n"));
+    assert!(page.contains("graph.svg is not in the directory; `koch graph` writes it"));
 
     assert_eq!(run(&["plot", "sweep", "-o", "charts", "--scale", "1"]).0, Some(0));
     let files = std::fs::read_dir(dir.path().join("charts")).expect("charts");

@@ -31,6 +31,8 @@ pub struct Data {
     pub layers: Option<BTreeMap<String, Layers>>,
     /// The rows of timeline.csv by layer, if there is one.
     pub timeline: Option<BTreeMap<String, Vec<Span>>>,
+    /// graph.svg, the picture of a network, if there is one.
+    pub graph: Option<String>,
 }
 
 /// A network on a design point.
@@ -202,6 +204,7 @@ impl Data {
             })?;
             data.timeline = Some(timeline);
         }
+        data.graph = picture(&dir.join("graph.svg"))?;
         Ok(data)
     }
 
@@ -374,9 +377,26 @@ impl Row<'_> {
     }
 }
 
+/// An SVG file, if there is one.
+fn picture(path: &Path) -> Result<Option<String>> {
+    let name = path.display().to_string();
+    let error =
+        |what: &dyn std::fmt::Display| Error::new(format!("{name}: {what}; run `{}` again", writer(&name)));
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.starts_with("<svg ") => Ok(Some(text)),
+        Ok(_) => Err(error(&"no SVG")),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(error(&e)),
+    }
+}
+
 /// What writes a file.
 pub fn writer(file: &str) -> &'static str {
-    if file.ends_with("timeline.csv") { "koch model --timeline" } else { "koch sweep" }
+    match file {
+        _ if file.ends_with("timeline.csv") => "koch model --timeline",
+        _ if file.ends_with("graph.svg") => "koch graph",
+        _ => "koch sweep",
+    }
 }
 
 fn wrong(name: &str, e: &csv::Error) -> Error {

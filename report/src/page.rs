@@ -1,6 +1,6 @@
 //! All charts as one page that needs nothing else.
 
-use crate::figure::count;
+use crate::figure::{count, missing};
 use crate::render::{CHARTS, ECHARTS};
 use crate::{Chart, Data, Figure, Point, Size};
 use serde_json::{Value, json};
@@ -41,6 +41,7 @@ pub fn page(data: &Data) -> String {
         ("style", STYLE.to_owned()),
         ("summary", summary(&data, left_out.len())),
         ("best", best(&data)),
+        ("graph", graph(&data)),
         ("sections", sections),
         // In HTML, no script ends before `</script`.
         ("figures", json!(figures).to_string().replace('<', "\\u003c")),
@@ -140,6 +141,24 @@ fn best(data: &Data) -> String {
         }
     }
     html
+}
+
+/// The network's picture, as an image, in which no script runs.
+fn graph(data: &Data) -> String {
+    let Some(svg) = &data.graph else {
+        return paragraph("missing", &format!("Not drawn: {}.", missing("graph.svg")));
+    };
+    let mut source = String::from("data:image/svg+xml,");
+    for byte in svg.bytes() {
+        if byte.is_ascii_alphanumeric() || b" -._~/:;,=()".contains(&byte) {
+            source.push(byte.into());
+        } else {
+            let _ = write!(source, "%{byte:02x}");
+        }
+    }
+    format!(
+        "<img class=\"graph\" alt=\"The layers of the network and the tensors between them\" src=\"{source}\">\n"
+    )
 }
 
 fn paragraph(class: &str, text: &str) -> String {

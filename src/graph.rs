@@ -1,0 +1,129 @@
+//! `koch graph`.
+
+use crate::args::{config_of, write_file};
+use crate::memory::Precision;
+use crate::{Failure, Outcome};
+use clap::ValueEnum;
+use compiler::network::Network;
+use compiler::onnx;
+use compiler::program::{Compiled, compile};
+use drawing::fold::{Alike, fold};
+use drawing::layers::{Layer, Layers};
+use drawing::svg::{Home, Picture, count, svg};
+use footprint::lives::Storage;
+use footprint::{Graph, Role, import};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// An ONNX model, float or quantised; its numbers are not read.
+    #[arg(long, value_name = "FILE")]
+    model: PathBuf,
+    /// A .svg or .png file.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Show which tensors stay on chip when this config computes the model, which is quantised then.
+    #[arg(long, value_name = "NAME|FILE")]
+    config: Option<String>,
+    /// Images at a time.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    batch: u64,
+    /// What an element is stored as; f32 if not given, and what the config computes with if there is one.
+    #[arg(long, value_enum, conflicts_with = "config")]
+    precision: Option<Precision>,
+    /// Which blocks in a row are drawn once.
+    #[arg(long, value_enum, default_value_t = Fold::Shape)]
+    fold: Fold,
+    /// Pixels of a PNG to one of the picture.
+    #[arg(long, default_value_t = 2, value_name = "FACTOR", value_parser = clap::value_parser!(u32).range(1..=8))]
+    scale: u32,
+}
+
+#[derive(ValueEnum, Clone, Copy)]
+enum Fold {
+    /// None.
+    Never,
+    /// Those that are equal.
+    Equal,
+    /// Those that are equal but for their channels.
+    Shape,
+}
+
+/// By tensor of the graph: where the config has it. What is computed on the way has no place of its own.
+fn homes(graph: &Graph, layers: &Layers, compiled: &Compiled) -> Vec<Home> {
+    let tensors = compiled.lowered.network.tensors.iter().enumerate();
+    let places: HashMap<&str, Home> = tensors
+        .filter_map(|(id, tensor)| {
+            let home = if compiled.chip(id).is_some() { Home::OnChip } else { Home::OffChip };
+            (compiled.chip(id).is_some() || compiled.region(id).is_some())
+                .then_some((tensor.name.as_str(), home))
+        })
+        .collect();
+    let home = |id: usize| places.get(graph.tensors[id].name.as_str()).copied().unwrap_or(Home::Unknown);
+    let mut homes: Vec<Home> = (0..graph.tensors.len()).map(home).collect();
+    // A layer's last tensor has its elements under another name.
+    for layer in &layers.layers {
+        let outputs = || layer.steps.iter().flat_map(|&s| &graph.steps[s].outputs);
+        let known = outputs().map(|&id| homes[id]).max().unwrap_or(Home::Unknown);
+        outputs().for_each(|&id| homes[id] = known);
+    }
+    homes
+}
+
+/// The picture of a model.
+fn draw(args: &Args) -> Result<String, Failure> {
+    let model = onnx::Model::load(&args.model)?;
+    let graph = import::graph(&model).map_err(|e| e.in_file(&args.model))?;
+    let layers = Layers::new(&graph);
+    let alike = match args.fold {
+        Fold::Never => Alike::Never,
+        Fold::Equal => Alike::Equal,
+        Fold::Shape => Alike::Shape,
+    };
+    let mut bits = args.precision.unwrap_or(Precision::F32).bits();
+    let (mut places, mut on) = (vec![Home::Unknown; graph.tensors.len()], String::new());
+    if let Some(name) = &args.config {
+        let config = config_of(name)?;
+        bits = u64::from(config.operand_bits);
+        let compiled = compile(&Network::load(&args.model)?, &config, true)?;
+        places = homes(&graph, &layers, &compiled);
+        on = format!(", on {}", config.name);
+    }
+    let storage = Storage { batch: args.batch, bits, vector: 1 };
+    let subtitle = format!(
+        "{} layers, {} MACs an image, {} weights; {bits} bits, batch {}{on}",
+        layers.layers.len(),
+        count(graph.macs()),
+        count(graph.elements(Role::Weight) + graph.elements(Role::Norm)),
+        args.batch,
+    );
+    let home = |layer: &Layer| {
+        let outputs = layer.steps.iter().flat_map(|&s| &graph.steps[s].outputs);
+        outputs.map(|&id| places[id]).max()
+    };
+    let marks: Vec<Option<Home>> = layers.layers.iter().map(home).collect();
+    let parts = fold(&layers, alike, &marks);
+    let picture = Picture {
+        graph: &graph,
+        layers: &layers,
+        parts: &parts,
+        storage: &storage,
+        homes: &places,
+        subtitle: &subtitle,
+    };
+    Ok(svg(&picture)?)
+}
+
+/// Writes a picture as what its file's name says.
+pub fn write_picture(path: &Path, svg: &str, scale: u32) -> Outcome {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("svg") => write_file(path, svg.as_bytes()),
+        Some("png") => write_file(path, &::report::png(svg, scale)?),
+        _ => Err(Failure::Input(format!("{}: give a file whose name ends in .svg or .png", path.display()))),
+    }
+}
+
+pub fn run(args: &Args) -> Outcome {
+    write_picture(&args.output, &draw(args)?, args.scale)
+}
