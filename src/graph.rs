@@ -2,7 +2,8 @@
 
 use crate::args::{config_of, write_file};
 use crate::memory::Precision;
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, timeline};
+use ::report::{Chart, Data};
 use clap::ValueEnum;
 use compiler::network::Network;
 use compiler::onnx;
@@ -12,8 +13,12 @@ use drawing::layers::{Layer, Layers};
 use drawing::svg::{Home, Picture, count, svg};
 use footprint::lives::Storage;
 use footprint::{Graph, Role, import};
+use spec::MemorySpec;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+
+/// Width of the picture of a step.
+const WIDTH: u32 = 1400;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -35,6 +40,12 @@ pub struct Args {
     /// Which blocks in a row are drawn once.
     #[arg(long, value_enum, default_value_t = Fold::Shape)]
     fold: Fold,
+    /// What of it to draw.
+    #[arg(long, value_enum, default_value_t = Level::Network)]
+    level: Level,
+    /// Which step of the network as the config computes it, counted from 1, as `koch compile --dump plan` lists them.
+    #[arg(long, default_value_t = 1)]
+    step: usize,
     /// Pixels of a PNG to one of the picture.
     #[arg(long, default_value_t = 2, value_name = "FACTOR", value_parser = clap::value_parser!(u32).range(1..=8))]
     scale: u32,
@@ -48,6 +59,15 @@ enum Fold {
     Equal,
     /// Those that are equal but for their channels.
     Shape,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    /// Its layers, and the tensors between them.
+    Network,
+    /// One step of it, from tile to tile: what the engines do, and how full the array and the buffers are over time, by
+    /// the cycle model. Needs --config.
+    Tile,
 }
 
 /// By tensor of the graph: where the config has it. What is computed on the way has no place of its own.
@@ -69,6 +89,28 @@ fn homes(graph: &Graph, layers: &Layers, compiled: &Compiled) -> Vec<Home> {
         outputs().for_each(|&id| homes[id] = known);
     }
     homes
+}
+
+/// The picture of a step.
+fn draw_step(args: &Args) -> Result<String, Failure> {
+    let Some(config) = &args.config else {
+        return Err(Failure::Input("--level tile: which config computes it? add --config".into()));
+    };
+    let (config, memory) = (config_of(config)?, MemorySpec::default());
+    let compiled = compile(&Network::load(&args.model)?, &config, false)?;
+    let steps = &compiled.lowered.steps;
+    let Some(step) = args.step.checked_sub(1).and_then(|index| steps.get(index)) else {
+        return Err(Failure::Input(format!("--step {}: choose one of 1 to {}", args.step, steps.len())));
+    };
+    let name =
+        format!("{}, step {} {}", compiled.lowered.network.name, args.step, compiled.lowered.name(step));
+    let program = compiled.program(args.step - 1..args.step, None)?;
+    let rows = timeline::rows(&name, &config, &program, &memory)?;
+    let spans = rows.into_iter().map(Into::into).collect();
+    let data = Data { timeline: Some([(name, spans)].into()), ..Data::default() };
+    let figures = Chart::Timeline.figures(&data)?;
+    let picture = figures.first().map(|f| ::report::svg(f, WIDTH, f.height + 40)).transpose()?;
+    Ok(picture.unwrap_or_default())
 }
 
 /// The picture of a model.
@@ -125,5 +167,6 @@ pub fn write_picture(path: &Path, svg: &str, scale: u32) -> Outcome {
 }
 
 pub fn run(args: &Args) -> Outcome {
-    write_picture(&args.output, &draw(args)?, args.scale)
+    let picture = if args.level == Level::Tile { draw_step(args)? } else { draw(args)? };
+    write_picture(&args.output, &picture, args.scale)
 }

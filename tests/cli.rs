@@ -52,6 +52,33 @@ const REFUSED: &[&[&str]] = &[
     &["graph", "--model", "digits.onnx", "-o", "missing/net.svg"],
     &["graph", "--model", "digits.onnx", "--config", "tiny", "--precision", "f16", "-o", "net.svg"],
     &["graph", "--model", "digits.onnx", "--fold", "twice", "-o", "net.svg"],
+    &["graph", "--model", "digits.onnx", "--level", "tile", "-o", "net.svg"],
+    &[
+        "graph",
+        "--model",
+        "digits.onnx",
+        "--level",
+        "tile",
+        "--config",
+        "tiny",
+        "--step",
+        "0",
+        "-o",
+        "net.svg",
+    ],
+    &[
+        "graph",
+        "--model",
+        "digits.onnx",
+        "--level",
+        "tile",
+        "--config",
+        "tiny",
+        "--step",
+        "99",
+        "-o",
+        "net.svg",
+    ],
     &["model", "--layer", "pool h=2 w=2"],
     &["model", "--layer", "fc in=8 out=8", "--config", "huge"],
     &["model", "--layer", "fc in=8 out=8", "--config", "missing.toml"],
@@ -228,12 +255,21 @@ fn a_timeline_has_every_instruction() {
     let run = json(&koch(&[&["model", "--timeline", "t.csv", "--json"], &layer[..]].concat(), dir.path()));
     let program = text(&koch(&[&["disasm"], &layer[..]].concat(), dir.path()).stdout);
     let mut reader = csv::Reader::from_path(dir.path().join("t.csv")).expect("a timeline");
-    assert_eq!(reader.headers().expect("a header"), &["layer", "engine", "instruction", "start", "end"][..]);
+    let header = ["layer", "engine", "instruction", "start", "end", "level"];
+    assert_eq!(reader.headers().expect("a header"), &header[..]);
     let rows: Vec<csv::StringRecord> = reader.records().map(|r| r.expect("a row")).collect();
     for mnemonic in ["load", "quant", "taps", "rect", "store"] {
         let first = |line: &str| line.split(' ').next() == Some(mnemonic);
         let executed = rows.iter().filter(|r| first(&r[2])).count();
         assert_eq!(executed, program.lines().filter(|l| first(l)).count(), "{mnemonic}");
+    }
+    let engines = ["fetch", "load", "compute", "store"];
+    assert!(rows.iter().all(|r| engines.contains(&&r[1]) == r[5].is_empty()));
+    for part in ["input buffer", "weight buffer", "parameter buffer", "array", "output buffer"] {
+        let mut levels =
+            rows.iter().filter(|r| &r[1] == part).map(|r| r[5].parse::<f64>().expect("a level")).peekable();
+        assert!(levels.peek().is_some(), "{part}");
+        assert!(levels.all(|level| level > 0.0 && level <= 1.0), "{part}");
     }
     let end = rows.iter().filter_map(|r| r[4].parse::<u64>().ok()).max();
     assert!(end <= run["model"]["cycles"].as_u64(), "{end:?}");
@@ -419,6 +455,10 @@ fn a_network_is_drawn() {
     let placed = text(&draw(&["--config", "tiny"], "sweep/graph.svg"));
     assert!(placed.contains("8 bits") && placed.contains("output on chip"), "{placed}");
     assert!(draw(&["--scale", "1"], "digits.png").starts_with(b"\x89PNG"));
+    let tiles = text(&draw(&["--level", "tile", "--step", "2", "--config", "tiny"], "step.svg"));
+    for row in ["compute", "input buffer", "weight buffer", "array", "output buffer"] {
+        assert!(tiles.contains(&format!(">{row}</text>")), "{row}: {tiles}");
+    }
 
     let report = || koch(&["report", "sweep", "-o", "page.html"], dir.path());
     assert!(report().status.success());

@@ -7,11 +7,13 @@
 
 mod compute;
 mod fetch;
+mod fill;
 mod load;
 mod memory;
 mod store;
 mod trace;
 
+pub use fill::{Level, Part, fills};
 pub use trace::{Span, trace};
 
 use compute::Compute;

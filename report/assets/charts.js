@@ -46,16 +46,18 @@ const functions = {
   '@cell': (at) => (100 * at.value[at.encode.value[0]]).toFixed(1),
   // Not beyond 100 per cent; a multiple of the axis's step otherwise.
   '@most': (extent) => (extent.max > 50 ? 100 : null),
-  // A bar of a timeline: from dimension 0 to dimension 2 in row 1.
+  // A bar of a timeline: from dimension 0 to dimension 2 in row 1, as high as dimension 4 says if there is one.
   '@bar': (of, api) => {
     const [left, middle] = api.coord([api.value(0), api.value(1)]);
     const right = api.coord([api.value(2), api.value(1)])[0];
-    const height = api.size([0, 1])[1] * 0.6;
+    const full = api.size([0, 1])[1] * 0.6;
+    const level = api.value(4);
+    const height = Number.isNaN(level) ? full : Math.max(full * level, 1);
     const area = of.coordSys;
     const shape = echarts.graphic.clipRectByRect(
-      { x: left, y: middle - height / 2, width: Math.max(right - left, 1), height },
+      { x: left, y: middle + full / 2 - height, width: Math.max(right - left, 1), height },
       { x: area.x, y: area.y, width: area.width, height: area.height });
-    return shape && { type: 'rect', shape, style: { fill: api.visual('color'), stroke: 'rgba(255,255,255,0.7)', lineWidth: shape.width > 6 ? 0.6 : 0 } };
+    return shape && { type: 'rect', shape, style: { fill: api.visual('color'), stroke: 'rgba(255,255,255,0.7)', lineWidth: shape.width > 6 && Number.isNaN(level) ? 0.6 : 0 } };
   },
 };
 

@@ -106,7 +106,7 @@ struct Check {
     bytes: u64,
 }
 
-/// A row of timeline.csv: an instruction in an engine, from cycle `start` to cycle `end`.
+/// A row of timeline.csv: an instruction in an engine, or how full a buffer is, from cycle `start` to cycle `end`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[allow(missing_docs)] // The columns.
 pub struct Span {
@@ -115,6 +115,8 @@ pub struct Span {
     pub instruction: String,
     pub start: u64,
     pub end: u64,
+    #[serde(default)]
+    pub level: Option<Number>,
 }
 
 /// A finite number that is not negative.

@@ -1,4 +1,4 @@
-//! What the engines do during a layer.
+//! What the engines do during a layer, and how full the buffers are.
 
 use crate::figure::{axis, count, missing, option, with};
 use crate::{Chart, Data, Figure, Result, Span};
@@ -29,19 +29,25 @@ fn figure(layer: &str, spans: &[Span], most: usize) -> Figure {
     sorted.sort_by_key(|s| (s.start, s.end));
     let end = sorted.iter().map(|s| s.end).max().unwrap_or(0);
     let (bars, gap) = bars(&sorted, &engines, most, end);
-    let row = |bar: &Bar<'_>| {
-        let what = match bar.count {
-            1 => bar.first.instruction.clone(),
-            n => format!("{n} instructions from {}", bar.first.instruction),
+    let row = |bar: &&Bar<'_>| {
+        let what = match (bar.count, bar.level) {
+            (1, _) => bar.first.instruction.clone(),
+            (n, None) => format!("{n} instructions from {}", bar.first.instruction),
+            (n, Some(_)) => format!("{n} levels, at most {}", bar.first.instruction),
         };
-        json!([bar.first.start, bar.engine, bar.end, what])
+        json!([bar.start, bar.engine, bar.end, what, bar.level])
     };
-    let series = json!({
-        "type": "custom", "renderItem": "@bar", "name": layer, "clip": true,
-        "data": bars.iter().map(row).collect::<Vec<Value>>(),
-        "dimensions": ["start", "engine", "end", "instruction"],
-        "encode": { "x": [0, 2], "y": 1, "tooltip": [3, 0, 2] },
-    });
+    let series = |name: &str, levels: bool| {
+        let of: Vec<Value> = bars.iter().filter(|b| b.level.is_some() == levels).map(|b| row(&b)).collect();
+        json!({
+            "type": "custom", "renderItem": "@bar", "name": name, "clip": true, "data": of,
+            "dimensions": ["start", "engine", "end", "instruction", "level"],
+            "encode": { "x": [0, 2], "y": 1, "tooltip": [3, 0, 2] },
+        })
+    };
+    let full = bars.iter().any(|b| b.level.is_some());
+    let mut all = vec![series(layer, false)];
+    all.extend(full.then(|| series("how full", true)));
     let x = with(axis("cycle", "value", "@si"), json!({ "max": end }));
     let y = with(
         axis("engine", "category", "@text"),
@@ -53,7 +59,7 @@ fn figure(layer: &str, spans: &[Span], most: usize) -> Figure {
         { "type": "slider", "filterMode": "weakFilter", "minValueSpan": 10, "height": 22, "bottom": 6,
             "showDataShadow": false, "labelFormatter": "@si" },
     ] });
-    let instructions = spans.iter().filter(|s| s.engine != "fetch").count();
+    let instructions = spans.iter().filter(|s| s.engine != "fetch" && s.level.is_none()).count();
     let merged = match gap {
         None => String::new(),
         Some(gap) => format!(" Instructions of an engine that are less than {gap} cycles apart share a bar."),
@@ -64,21 +70,29 @@ fn figure(layer: &str, spans: &[Span], most: usize) -> Figure {
         caption: format!(
             "From which cycle to which each engine works on an instruction of layer {layer}, fetch on some at a \
              time: {} instructions up to cycle {}. An engine may start one before the last is complete. Drag the \
-             slider, or scroll with Ctrl or pinch, to zoom.{merged}",
+             slider, or scroll with Ctrl or pinch, to zoom.{filled}{merged}",
             count(instructions),
-            count(end as usize)
+            count(end as usize),
+            filled = if full { FILLED } else { "" },
         ),
         height: 170 + 42 * engines.len() as u32,
-        option: with(option(x, y, vec![series]), zoom),
+        option: with(option(x, y, all), zoom),
     }
 }
 
-/// Instructions of an engine that are drawn as one.
+/// What is said where there are levels.
+const FILLED: &str = " Below the engines, how full: of the bytes of a buffer those that a later instruction still reads, of the \
+                      array's multipliers those that work.";
+
+/// Instructions of an engine, or levels of a buffer, that are drawn as one.
 struct Bar<'a> {
     engine: usize,
+    /// The first instruction, or the highest level.
     first: &'a Span,
+    start: u64,
     end: u64,
     count: usize,
+    level: Option<f64>,
 }
 
 /// At most about `most` bars, and the gap below which instructions were merged to get there.
@@ -94,10 +108,15 @@ fn bars<'a>(spans: &[&'a Span], engines: &[&str], most: usize, end: u64) -> (Vec
             (Some(bar), Some(gap)) if span.start < bar.end.saturating_add(gap) => {
                 bar.end = bar.end.max(span.end);
                 bar.count += 1;
+                let level = span.level.map(|l| l.0);
+                if level > bar.level {
+                    (bar.first, bar.level) = (span, level);
+                }
             }
             _ => {
                 last[engine] = Some(bars.len());
-                bars.push(Bar { engine, first: span, end: span.end, count: 1 });
+                let level = span.level.map(|l| l.0);
+                bars.push(Bar { engine, first: span, start: span.start, end: span.end, count: 1, level });
             }
         }
     }
