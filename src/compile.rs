@@ -113,6 +113,9 @@ fn summarise(job: &NetworkJob) {
         sum(&|t| t.param),
         sum(&|t| t.output)
     );
+    let spills = compiled.spills();
+    let (written, read) = spills.iter().fold((0, 0), |sum, s| (sum.0 + s.written, sum.1 + s.read));
+    say!("  spills {} tensors between steps: {written} bytes out, {read} bytes in again", spills.len());
     say!("  about {cycles} cycles; `koch model --model` tells them exactly");
     let tensor = |what: &str, id: TensorId| {
         let t = &network.tensors[id];

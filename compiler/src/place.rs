@@ -6,6 +6,7 @@
 //! through the buffer that outputs go to.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use spec::Config;
 use spec::config::WORD;
@@ -14,6 +15,7 @@ use spec::layer::Layer;
 use crate::CompileError;
 use crate::lower::{Lowered, Step};
 use crate::network::TensorId;
+use crate::offsets::{Buffer, Problem, exact};
 use crate::plan::Plan;
 use crate::shape::{Kernel, Place, Places, round_up};
 
@@ -21,6 +23,8 @@ use crate::shape::{Kernel, Place, Places, round_up};
 const CHIP_ALIGN: i64 = 64;
 /// Steps from the first to the last use of what is considered for a buffer.
 const MAX_SPAN: usize = 12;
+/// Placements that are tried to move tensors of a buffer together.
+const ARRANGE_NODES: u64 = 10_000;
 /// What an estimate may rise by, in parts of 1000 of the cycles, for the sake of fewer bytes.
 const TOLERANCE: i64 = 2;
 
@@ -100,21 +104,35 @@ impl Placer<'_> {
             if last - first > MAX_SPAN {
                 continue;
             }
-            let Some(before) = self.cost(first, last) else { continue };
-            let mut best: Option<((i64, i64), Chip)> = None;
+            let mut best: Option<((i64, i64), Vec<Option<Chip>>)> = None;
             for buffer in 0..3 {
-                let Some(base) = self.free(buffer, bytes, (first, last)) else { continue };
-                let chip = Chip { buffer, base, bytes, pixel, pad };
-                self.chip[id] = Some(chip);
-                if let Some(cost) = self.cost(first, last)
-                    && cost.0 < before.0
-                    && cost.1 <= before.1 + before.1 * TOLERANCE / 1000
-                    && best.as_ref().is_none_or(|(least, _)| (cost.1, cost.0) < (least.1, least.0))
+                let bases = match self.free(buffer, bytes, (first, last)) {
+                    Some(base) => vec![(id, base)],
+                    None => self.arrange(buffer, bytes, id),
+                };
+                // The steps whose plans may change.
+                let spans = bases.iter().filter_map(|(id, _)| self.spans[*id]);
+                let Some((from, to)) = spans.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else { continue };
+                let Some(before) = self.cost(from, to) else { continue };
+                let chips = self.chip.clone();
+                self.chip[id] = Some(Chip { buffer, base: 0, bytes, pixel, pad });
+                for (id, base) in bases {
+                    self.chip[id] = self.chip[id].map(|chip| Chip { base, ..chip });
+                }
+                let after = self.cost(from, to);
+                let placed = std::mem::replace(&mut self.chip, chips);
+                let more = after.map(|after| (after.0 - before.0, after.1 - before.1));
+                if let Some(more) = more
+                    && more.0 < 0
+                    && more.1 <= before.1 * TOLERANCE / 1000
+                    && best.as_ref().is_none_or(|(least, _)| (more.1, more.0) < (least.1, least.0))
                 {
-                    best = Some((cost, chip));
+                    best = Some((more, placed));
                 }
             }
-            self.chip[id] = best.map(|(_, chip)| chip);
+            if let Some((_, placed)) = best {
+                self.chip = placed;
+            }
         }
     }
 
@@ -184,6 +202,42 @@ impl Placer<'_> {
             .map(|end| (end - bytes) / CHIP_ALIGN * CHIP_ALIGN)
             .filter(|base| *base >= 0 && alive.iter().all(|(lo, hi)| base + bytes <= *lo || *hi <= *base));
         places.max()
+    }
+
+    /// Places for a tensor of `bytes` and for those that are in the buffer at the same time, directly or by way of others, if
+    /// there are any that fit: the least that they need, from the buffer's end downwards.
+    fn arrange(&self, buffer: u32, bytes: i64, id: TensorId) -> Vec<(TensorId, i64)> {
+        let mut members = vec![(id, bytes)];
+        let mut next = 0;
+        while let Some(&(member, _)) = members.get(next) {
+            next += 1;
+            let Some((first, last)) = self.spans[member] else { continue };
+            for (other, chip) in self.chip.iter().enumerate() {
+                if let (Some(chip), Some((from, to))) = (chip, self.spans[other])
+                    && chip.buffer == buffer
+                    && from <= last
+                    && first <= to
+                    && members.iter().all(|(member, _)| *member != other)
+                {
+                    members.push((other, chip.bytes));
+                }
+            }
+        }
+        let live = |&(id, bytes): &(TensorId, i64)| {
+            let (first, last) = self.spans[id]?;
+            let buffer = Buffer::new(id.to_string(), first as u64, last as u64 + 1, bytes as u64);
+            Some(Buffer { align: CHIP_ALIGN as u64, ..buffer })
+        };
+        let Some(Ok(problem)) = members.iter().map(live).collect::<Option<_>>().map(Problem::new) else {
+            return vec![];
+        };
+        let end = self.sizes[buffer as usize] / CHIP_ALIGN * CHIP_ALIGN;
+        let least = exact::minimise(&problem, ARRANGE_NODES, &mut |_| ControlFlow::Continue(()));
+        if least.allocation.peak as i64 > end {
+            return vec![];
+        }
+        let bases = members.iter().zip(&least.allocation.offsets);
+        bases.map(|(&(id, bytes), &offset)| (id, end - offset as i64 - bytes)).collect()
     }
 
     /// Estimated bytes and cycles of these steps; none if one of them cannot be executed.

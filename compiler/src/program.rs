@@ -67,6 +67,17 @@ impl Traffic {
     }
 }
 
+/// A tensor between steps that is in memory, and the bytes that this costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spill {
+    /// Which.
+    pub tensor: TensorId,
+    /// Bytes that its steps store.
+    pub written: u64,
+    /// Bytes that the steps which read it load, each what it needs of it once.
+    pub read: u64,
+}
+
 /// A network compiled for a config.
 #[derive(Clone, Debug)]
 pub struct Compiled {
@@ -177,6 +188,34 @@ impl Compiled {
         } else {
             once_only_bytes(&plan.layer, &self.config) + step.second.map_or(0, elements)
         }
+    }
+
+    /// The tensors between steps that are in memory: those that the plan spills. Bytes are what one store by the step that
+    /// computes it and one load by each that reads it move.
+    pub fn spills(&self) -> Vec<Spill> {
+        let (network, parts) = (&self.lowered.network, &self.lowered.parts);
+        let outside: Vec<TensorId> = network.outputs.iter().map(|&id| parts[id].whole).collect();
+        let bytes = |id: TensorId| network.tensors[id].len() as u64 * u64::from(self.config.operand_bytes());
+        let mut spills: Vec<Spill> = Vec::new();
+        for step in &self.lowered.steps {
+            let whole = parts[step.output].whole;
+            if self.placement.chip[whole].is_some() || outside.contains(&whole) {
+                continue;
+            }
+            match spills.iter_mut().find(|s| s.tensor == whole) {
+                Some(spill) => spill.written += bytes(step.output),
+                None => spills.push(Spill { tensor: whole, written: bytes(step.output), read: 0 }),
+            }
+        }
+        for spill in &mut spills {
+            for step in &self.lowered.steps {
+                if parts[step.input].whole == spill.tensor {
+                    spill.read += step.layer.needed_len() as u64 * u64::from(self.config.operand_bytes());
+                }
+                spill.read += step.second.filter(|&id| parts[id].whole == spill.tensor).map_or(0, bytes);
+            }
+        }
+        spills
     }
 
     /// What each step of the program of `range` consists of.

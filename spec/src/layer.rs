@@ -204,6 +204,22 @@ impl Layer {
         self.batch as usize * self.h as usize * self.w as usize * self.cin as usize
     }
 
+    /// Input elements that some output depends on: strides may leave out rows and columns.
+    pub fn needed_len(&self) -> usize {
+        let axis = |size: u32, outs: u32, kernel: u32, stride: u32, dilation: u32, pad: u32| {
+            let mut needed = vec![false; size as usize];
+            for at in (0..outs).flat_map(|o| (0..kernel).map(move |k| o * stride + k * dilation)) {
+                if let Some(needed) = at.checked_sub(pad).and_then(|at| needed.get_mut(at as usize)) {
+                    *needed = true;
+                }
+            }
+            needed.into_iter().filter(|needed| *needed).count()
+        };
+        let rows = axis(self.h, self.out_h(), self.kh, self.sh, self.dh, self.pt);
+        let columns = axis(self.w, self.out_w(), self.kw, self.sw, self.dw, self.pl);
+        self.batch as usize * rows * columns * self.cin as usize
+    }
+
     /// Weight elements, bias excluded.
     pub fn weight_len(&self) -> usize {
         self.cout as usize * self.kh as usize * self.kw as usize * self.group_cin() as usize
