@@ -23,8 +23,9 @@ enum Source {
     Constant(String),
 }
 
-struct Importer<'a> {
-    graph: Graph,
+/// A graph that grows by the nodes of a file.
+pub(crate) struct Importer<'a> {
+    pub(crate) graph: Graph,
     names: HashMap<&'a str, Named>,
     /// Parameters by the constant that they are.
     parameters: HashMap<String, TensorId>,
@@ -47,6 +48,46 @@ fn keeps_elements(op: &str) -> bool {
 }
 
 impl<'a> Importer<'a> {
+    /// Nothing yet.
+    pub(crate) fn new(name: &str) -> Self {
+        let graph = Graph { name: name.to_owned(), tensors: vec![], steps: vec![], outputs: vec![] };
+        Self { graph, names: HashMap::new(), parameters: HashMap::new() }
+    }
+
+    /// An input of the network.
+    pub(crate) fn input(&mut self, name: &str, shape: Vec<u64>) -> Result<TensorId> {
+        count(&shape)?;
+        Ok(self.tensor(name.to_owned(), shape, Role::Input))
+    }
+
+    /// A step that reads these tensors, and behind them constants of its own; gives its outputs.
+    pub(crate) fn append(
+        &mut self,
+        node: &Node,
+        inputs: &[TensorId],
+        constants: Vec<Value>,
+    ) -> Result<Vec<TensorId>> {
+        let value = |&id: &TensorId| {
+            let shape = self.graph.tensors[id].shape.clone();
+            Some(Value { shape, constant: false, data: None })
+        };
+        let values = inputs.iter().map(value).chain(constants.into_iter().map(Some)).collect();
+        let of = Inputs { node, values };
+        let inferred = infer(&of)?;
+        let read = inferred.activations.iter().filter_map(|&at| inputs.get(at).copied()).collect();
+        let mut parameters = Vec::new();
+        for &(at, role) in &inferred.parameters {
+            let shape = of.values[at].as_ref().map_or(vec![], |v| v.shape.clone());
+            parameters.push(self.tensor(format!("{}.{at}", node.name), shape, role));
+        }
+        let outputs = inferred.shapes.clone();
+        let outputs = outputs
+            .into_iter()
+            .map(|shape| self.tensor(node.name.clone(), shape, Role::Activation))
+            .collect();
+        Ok(self.push(node, inferred, read, parameters, outputs))
+    }
+
     fn constants(&mut self, model: &'a Model) {
         for (name, tensor) in &model.constants {
             let data = match &tensor.values {
@@ -84,8 +125,7 @@ impl<'a> Importer<'a> {
                     }
                 });
             }
-            count(&shape)?;
-            let id = self.tensor(input.name.clone(), shape.clone(), Role::Input);
+            let id = self.input(&input.name, shape.clone())?;
             let value = Value { shape, constant: false, data: None };
             self.names.insert(&input.name, Named { value, source: Source::Tensor(id) });
         }
@@ -167,22 +207,35 @@ impl<'a> Importer<'a> {
     }
 
     fn step(&mut self, node: &'a Node, read: &[Option<Named>], inferred: Inferred) {
-        let Inferred { op, shapes, activations, parameters, macs, lag, lowered } = inferred;
         let named = |at: usize| read.get(at).and_then(Option::as_ref);
-        let inputs = activations.iter().filter_map(|&at| match named(at)?.source {
+        let inputs = inferred.activations.iter().filter_map(|&at| match named(at)?.source {
             Source::Tensor(id) => Some(id),
             Source::Constant(_) => None,
         });
         let inputs = inputs.collect();
+        let parameters = inferred.parameters.iter();
         let parameters =
-            parameters.into_iter().filter_map(|(at, role)| Some(self.parameter(named(at)?, role))).collect();
+            parameters.filter_map(|&(at, role)| Some(self.parameter(named(at)?, role))).collect();
         let mut outputs = Vec::new();
-        for (name, shape) in node.outputs.iter().zip(&shapes) {
+        for (name, shape) in node.outputs.iter().zip(&inferred.shapes) {
             let id = self.tensor(name.clone(), shape.clone(), Role::Activation);
             let value = Value { shape: shape.clone(), constant: false, data: None };
             self.names.insert(name, Named { value, source: Source::Tensor(id) });
             outputs.push(id);
         }
+        self.push(node, inferred, inputs, parameters, outputs);
+    }
+
+    /// The step; gives its outputs.
+    fn push(
+        &mut self,
+        node: &Node,
+        inferred: Inferred,
+        inputs: Vec<TensorId>,
+        parameters: Vec<TensorId>,
+        outputs: Vec<TensorId>,
+    ) -> Vec<TensorId> {
+        let Inferred { op, macs, lag, lowered, .. } = inferred;
         self.graph.steps.push(Step {
             name: node.name.clone(),
             operator: node.op.clone(),
@@ -190,11 +243,12 @@ impl<'a> Importer<'a> {
             kind: Kind::Forward,
             inputs,
             parameters,
-            outputs,
+            outputs: outputs.clone(),
             macs,
             lag,
             lowered,
         });
+        outputs
     }
 }
 
@@ -204,8 +258,7 @@ impl<'a> Importer<'a> {
 ///
 /// If an operator is not known, or a size cannot be told from the file: the message names the node.
 pub fn graph(model: &Model) -> Result<Graph> {
-    let graph = Graph { name: model.name.clone(), tensors: vec![], steps: vec![], outputs: vec![] };
-    let mut importer = Importer { graph, names: HashMap::new(), parameters: HashMap::new() };
+    let mut importer = Importer::new(&model.name);
     importer.constants(model);
     importer.inputs(model)?;
     for node in &model.nodes {

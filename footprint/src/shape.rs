@@ -414,6 +414,21 @@ fn product(of: &Inputs, a: usize, b: usize, bias: Option<usize>) -> Result<Infer
     Ok(Inferred { op, shapes: vec![shape], activations, parameters, macs, lag: None, lowered: 0 })
 }
 
+/// A recurrent layer of so many gates: all outputs, one step of time after the other. The last states, and what a gradient
+/// needs of the gates, are not counted.
+fn recurrent(of: &Inputs, gates: u64) -> Result<Inferred> {
+    let parameters = [of.weighted(1, 3)?, of.weights(2, Role::Weight)].concat();
+    let (&[steps, images, inputs], &[directions, rows, _]) = (of.shape(0)?, of.shape(1)?) else {
+        return Err(error(
+            "inputs of steps x images x elements, and weights of directions x gates x elements, are wanted",
+        ));
+    };
+    let hidden = rows / gates;
+    let macs = count(&[steps, images, directions, rows, inputs.saturating_add(hidden)])?;
+    let shape = vec![steps, directions, images, hidden];
+    Ok(Inferred { parameters, macs, ..simple(Op::Dense(inputs.saturating_add(hidden)), shape) })
+}
+
 fn pooled(of: &Inputs, largest: bool) -> Result<Inferred> {
     let (images, channels, input) = map(of.shape(0)?)?;
     let window = Sliding::new(of.node, input.len(), None)?;
@@ -636,6 +651,9 @@ pub fn infer(of: &Inputs) -> Result<Inferred> {
         "Gemm" => product(of, 0, 1, Some(2)),
         "QGemm" => product(of, 0, 3, Some(6)),
         "MatMul" | "MatMulInteger" => product(of, 0, 1, None),
+        "GRU" => recurrent(of, 3),
+        "LSTM" => recurrent(of, 4),
+        "RNN" => recurrent(of, 1),
         "QLinearMatMul" => product(of, 0, 3, None),
         "MaxPool" => pooled(of, true),
         "AveragePool" | "QLinearAveragePool" | "LpPool" => pooled(of, false),
