@@ -4,6 +4,7 @@ use crate::Failure;
 use bitstreams::Board;
 use clap::Args;
 use compiler::{npy, onnx};
+use footprint::{Graph, import, table};
 use spec::layer::{Layer, LayerData};
 use spec::{Config, ConfigSpec, MemorySpec, Size};
 use std::ops::Range;
@@ -349,6 +350,29 @@ impl BoardArgs {
         };
         board.accepts(&config)?;
         Ok((board, config))
+    }
+}
+
+/// A network by its sizes alone.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+pub struct SizesArgs {
+    /// An ONNX model, float or quantised; its numbers are not read.
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<PathBuf>,
+    /// A table of layers with what is between them, as CSV.
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+}
+
+impl SizesArgs {
+    /// The network's steps and tensors.
+    pub fn graph(&self) -> Result<Graph, Failure> {
+        match (&self.model, &self.table) {
+            (Some(path), _) => import::graph(&onnx::Model::load(path)?).map_err(|e| e.in_file(path).into()),
+            (None, Some(path)) => Ok(table::load(path)?),
+            (None, None) => Err(Failure::Input("no network is given: use --model or --table".into())),
+        }
     }
 }
 

@@ -1,18 +1,17 @@
 //! `koch graph`.
 
-use crate::args::{config_of, write_file};
+use crate::args::{SizesArgs, config_of, write_file};
 use crate::memory::Precision;
 use crate::{Failure, Outcome, timeline};
 use ::report::{Chart, Data};
 use clap::ValueEnum;
 use compiler::network::Network;
-use compiler::onnx;
 use compiler::program::{Compiled, compile};
 use drawing::fold::{Alike, fold};
 use drawing::layers::{Layer, Layers};
 use drawing::svg::{Home, Picture, count, svg};
 use footprint::lives::Storage;
-use footprint::{Graph, Role, import};
+use footprint::{Graph, Role};
 use spec::MemorySpec;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -22,14 +21,13 @@ const WIDTH: u32 = 1400;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// An ONNX model, float or quantised; its numbers are not read.
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    #[command(flatten)]
+    sizes: SizesArgs,
     /// A .svg or .png file.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Show which tensors stay on chip when this config computes the model, which is quantised then.
-    #[arg(long, value_name = "NAME|FILE")]
+    #[arg(long, value_name = "NAME|FILE", conflicts_with = "table")]
     config: Option<String>,
     /// Images at a time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
@@ -93,11 +91,13 @@ fn homes(graph: &Graph, layers: &Layers, compiled: &Compiled) -> Vec<Home> {
 
 /// The picture of a step.
 fn draw_step(args: &Args) -> Result<String, Failure> {
-    let Some(config) = &args.config else {
-        return Err(Failure::Input("--level tile: which config computes it? add --config".into()));
+    let (Some(model), Some(config)) = (&args.sizes.model, &args.config) else {
+        return Err(Failure::Input(
+            "--level tile: which config computes which model? give --model and --config".into(),
+        ));
     };
     let (config, memory) = (config_of(config)?, MemorySpec::default());
-    let compiled = compile(&Network::load(&args.model)?, &config, false)?;
+    let compiled = compile(&Network::load(model)?, &config, false)?;
     let steps = &compiled.lowered.steps;
     let Some(step) = args.step.checked_sub(1).and_then(|index| steps.get(index)) else {
         return Err(Failure::Input(format!("--step {}: choose one of 1 to {}", args.step, steps.len())));
@@ -115,8 +115,7 @@ fn draw_step(args: &Args) -> Result<String, Failure> {
 
 /// The picture of a model.
 fn draw(args: &Args) -> Result<String, Failure> {
-    let model = onnx::Model::load(&args.model)?;
-    let graph = import::graph(&model).map_err(|e| e.in_file(&args.model))?;
+    let graph = args.sizes.graph()?;
     let layers = Layers::new(&graph);
     let alike = match args.fold {
         Fold::Never => Alike::Never,
@@ -125,10 +124,10 @@ fn draw(args: &Args) -> Result<String, Failure> {
     };
     let mut bits = args.precision.unwrap_or(Precision::F32).bits();
     let (mut places, mut on) = (vec![Home::Unknown; graph.tensors.len()], String::new());
-    if let Some(name) = &args.config {
+    if let (Some(model), Some(name)) = (&args.sizes.model, &args.config) {
         let config = config_of(name)?;
         bits = u64::from(config.operand_bits);
-        let compiled = compile(&Network::load(&args.model)?, &config, true)?;
+        let compiled = compile(&Network::load(model)?, &config, true)?;
         places = homes(&graph, &layers, &compiled);
         on = format!(", on {}", config.name);
     }

@@ -58,7 +58,7 @@ fn operator(graph: &Graph, step: &Step) -> String {
             };
             format!("{kind} {}", sizes(&conv.kernel))
         }
-        Op::Dense(_) => "fully connected".into(),
+        Op::Dense(_) if !matches!(step.operator.as_str(), "GRU" | "LSTM" | "RNN") => "fully connected".into(),
         Op::Product(_) => "product".into(),
         Op::Add => "add".into(),
         Op::Mul => "multiply".into(),
@@ -72,7 +72,9 @@ fn operator(graph: &Graph, step: &Step) -> String {
                 format!("{kind} of {window}")
             }
         }
-        Op::Norm | Op::Function(_) | Op::View | Op::Move | Op::Reduce | Op::Across => step.operator.clone(),
+        Op::Dense(_) | Op::Norm | Op::Function(_) | Op::View | Op::Move | Op::Reduce | Op::Across => {
+            step.operator.clone()
+        }
     }
 }
 

@@ -86,6 +86,11 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// The axes that only say that it is one image.
+fn images(shape: &[u64]) -> usize {
+    usize::from(shape.first() == Some(&1))
+}
+
 /// A number with three digits, and the prefix of a power of 1000.
 fn scaled(n: u64) -> (String, &'static str) {
     let mut value = n as f64;
@@ -196,7 +201,7 @@ impl<'a> Drawer<'a> {
             step.outputs.first().copied().unwrap_or(0)
         };
         let sizes = |k: usize| of.iter().map(move |l| l.shape.get(k).copied().unwrap_or(1));
-        let axes = (1..first.shape.len()).map(|k| range(sizes(k), |n| n.to_string()));
+        let axes = (images(&first.shape)..first.shape.len()).map(|k| range(sizes(k), |n| n.to_string()));
         let mut lines = vec![first.operator.clone(), axes.collect::<Vec<_>>().join(" × ")];
         if first.macs > 0 {
             let macs = range(of.iter().map(|l| l.macs), count);
@@ -228,7 +233,7 @@ impl<'a> Drawer<'a> {
     /// The card of an input or output.
     fn end(&mut self, id: TensorId) -> usize {
         let tensor = &self.picture.graph.tensors[id];
-        let sizes = tensor.shape.iter().skip(1).map(ToString::to_string);
+        let sizes = tensor.shape.iter().skip(images(&tensor.shape)).map(ToString::to_string);
         let lines = vec![tensor.name.clone(), sizes.collect::<Vec<_>>().join(" × ")];
         let hint = format!("{} B", self.bytes(id));
         self.cards.push(Card { lines, hint, home: Home::Unknown, macs: 0, end: true });
