@@ -14,6 +14,9 @@ pub struct Grouped {
     tensors: Vec<TensorId>,
 }
 
+/// One in so many runs is for the backward pass.
+const BACKWARD: usize = 3;
+
 /// A run of steps as one.
 fn merged(problem: &Problem, (first, end): (StepId, StepId)) -> Step {
     let steps = &problem.steps()[first..end];
@@ -62,9 +65,17 @@ impl Grouped {
             (run.0 >= turn || run.1 <= turn).then(|| need(problem, &merged(problem, run)))
         };
         let mut needs: Vec<Option<u64>> = runs.windows(2).map(|pair| together(pair[0], pair[1])).collect();
-        while runs.len() > most.max(2) {
-            let least = needs.iter().enumerate().filter_map(|(at, need)| Some((need.as_ref()?, at))).min();
+        // What is computed again is of the forward pass: it is divided more finely.
+        let turn = problem.turn();
+        let backward = if turn < problem.steps().len() { (most / BACKWARD).max(1) } else { 0 };
+        let mut left = [turn, problem.steps().len() - turn];
+        let goals = [most.saturating_sub(backward.min(left[1])).max(1), backward];
+        while (0..2).any(|pass| left[pass] > goals[pass]) {
+            let pass = |at: usize| usize::from(runs[at].0 >= turn);
+            let candidates = needs.iter().enumerate().filter(|(at, _)| left[pass(*at)] > goals[pass(*at)]);
+            let least = candidates.filter_map(|(at, need)| Some((need.as_ref()?, at))).min();
             let Some((_, at)) = least else { break };
+            left[pass(at)] -= 1;
             runs[at].1 = runs.remove(at + 1).1;
             needs.remove(at);
             if at > 0 {

@@ -105,7 +105,7 @@ impl<'a> Forward<'a> {
         let mut crossing = vec![vec![]; problem.turn()];
         for id in 0..problem.tensors().len() {
             let last = problem.readers(id).iter().copied().rfind(|&k| k < problem.turn());
-            if let (Some(maker), Some(last)) = (problem.maker(id), last) {
+            if let (Some(maker), Some(last)) = (problem.restorer(id), last) {
                 (maker + 1..=last).for_each(|at| crossing[at].push(id));
             }
         }
@@ -181,8 +181,7 @@ impl Ratio<'_> {
     }
 
     fn others(&self, id: TensorId) -> impl Iterator<Item = Choice> + use<'_> {
-        let given = self.problem.tensors()[id].given;
-        let (again, gap) = (self.problem.recompute() && !given, self.uses.gap[id].is_some());
+        let (again, gap) = (self.problem.restorer(id).is_some(), self.uses.gap[id].is_some());
         let spill = self.problem.link().is_some() && gap;
         let all = [(Choice::Last, true), (Choice::Hold, again), (Choice::Again, again && gap), (Choice::Spill, spill)];
         all.into_iter().filter(move |(choice, may)| *may && *choice != self.choices[id]).map(|(choice, _)| choice)
@@ -255,7 +254,11 @@ pub fn schedule(problem: &Problem, method: Method, budget: u64) -> Option<Schedu
     let again = problem.recompute();
     let candidates: Vec<Schedule> = match method {
         Method::KeepAll => vec![made(&all(Choice::Last), false)],
-        Method::RecomputeAll if again => vec![made(&all(Choice::Again), true)],
+        Method::RecomputeAll if again => {
+            let ids = 0..problem.tensors().len();
+            let choice = |id| if problem.restorer(id).is_some() { Choice::Again } else { Choice::Last };
+            vec![made(&ids.map(choice).collect::<Vec<_>>(), true)]
+        }
         Method::Segments if again => {
             let forward = Forward::new(problem, &uses);
             [true, false].iter().flat_map(|&single| forward.even(single)).collect()

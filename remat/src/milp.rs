@@ -11,9 +11,14 @@
 //! - `N[t][i][u]`: tensor `i` is needed by its `u`-th reader of stage `t` or after it. Only bounded from below, so that it
 //!   need not be declared an integer; it takes the place of Checkmate's variables for frees and has a tighter relaxation.
 //!
+//! - `U[t][k]`: bytes on chip at step `k` of stage `t`, at most the budget.
+//!
 //! Everything that is needed is on chip from where it is made, which is before its readers. So the bytes on chip at step `k` are
 //! those of all tensors made up to `k` and needed at `k` or later, and of those kept from the stage before that would be made
-//! after `k`.
+//! after `k`. They are written as what changes from step to step.
+//!
+//! Where there is a backward pass and more than [`SMALL`] steps, nothing is computed again in stages of the forward pass: that is
+//! left out of the *form* whose least cost is meant where a bound is given.
 
 use std::time::{Duration, Instant};
 
@@ -27,6 +32,9 @@ use crate::schedule::{Action, Schedule};
 const SCALE: f64 = 1e6;
 /// Relative error of a bound that HiGHS returns, at most.
 pub const TOLERANCE: f64 = 1e-9;
+
+/// Steps up to which every stage may compute again.
+pub const SMALL: usize = 24;
 
 /// A number, or a variable by its index.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,12 +64,13 @@ impl Sum {
 }
 
 /// What a variable is that follows from others.
-#[derive(Clone, Copy)]
 enum Rule {
     /// 1 less another.
     Rest(Term),
     /// The larger of two.
     Either(Term, Term),
+    /// A number, variables with factors, and another variable.
+    Sum(f64, Vec<(usize, f64)>, Option<usize>),
 }
 
 /// Where a tensor is needed in a stage.
@@ -142,9 +151,7 @@ impl<'a> Program<'a> {
         (0..steps).for_each(|t| program.flow(t));
         let divisor = problem.tensors().iter().map(|t| t.bytes).chain(problem.steps().iter().map(|s| s.workspace));
         let divisor = divisor.fold(0, gcd).max(1);
-        for t in 0..steps {
-            (0..=t).for_each(|k| program.fits(t, k, budget, divisor));
-        }
+        (0..steps).for_each(|t| program.fits(t, budget, divisor));
         program
     }
 
@@ -160,11 +167,8 @@ impl<'a> Program<'a> {
         if sum.factors.iter().all(|(_, factor)| *factor >= 0.0) && sum.constant >= 0.0 {
             return;
         }
-        sum.factors.sort_unstable_by_key(|(index, _)| *index);
-        // HiGHS takes each variable once in a row.
-        let factors = sum.factors.chunk_by(|a, b| a.0 == b.0);
-        let factors = factors.map(|same| (self.columns[same[0].0], same.iter().map(|(_, factor)| factor).sum()));
-        self.rows.add_row(-sum.constant.., factors.collect::<Vec<(Col, f64)>>());
+        let factors = self.merged(&mut sum.factors);
+        self.rows.add_row(-sum.constant.., factors);
     }
 
     /// `a` is at least `b`.
@@ -172,26 +176,34 @@ impl<'a> Program<'a> {
         self.at_least_zero(Sum::default().plus(1.0, a).plus(-1.0, b));
     }
 
+    /// Whether step `k` may be computed again in stage `t`.
+    fn again(&self, t: StepId, k: StepId) -> bool {
+        let steps = self.problem.steps().len();
+        let turn = self.problem.turn();
+        self.problem.again(k) && (t >= turn || turn == steps || steps <= SMALL)
+    }
+
     fn variables(&mut self) {
         let problem = self.problem;
         let steps = problem.steps().len();
         for (id, tensor) in problem.tensors().iter().enumerate() {
-            if problem.readers(id).is_empty() && !tensor.wanted {
-                continue;
-            }
+            let Some(last) = problem.readers(id).last().copied().or(tensor.wanted.then_some(0)) else { continue };
             let transfer = problem.transfer(id);
             if let Some(cost) = transfer {
                 self.copied[id] = self.variable(cost, true);
             }
             let first = problem.maker(id).map_or(0, |k| k + 1);
-            let last = problem.readers(id).last().copied().unwrap_or(0);
+            // Steps that are computed again may read it after the last one that is computed once.
+            let rereads = problem.readers(id).iter().any(|&k| problem.again(k));
             if tensor.given {
                 self.kept[0][id] = ONE;
             }
             for t in first..=steps {
-                let read_on = t < steps && (problem.recompute() || last >= t);
+                let read_on = t < steps && (rereads || last >= t);
                 if t > 0 && (read_on || tensor.wanted) {
-                    self.kept[t][id] = if t == steps && transfer.is_none() { ONE } else { self.variable(0, true) };
+                    // What neither comes back nor is computed again stays.
+                    let fixed = transfer.is_none() && (t == steps || (problem.restorer(id).is_none() && last >= t));
+                    self.kept[t][id] = if fixed { ONE } else { self.variable(0, true) };
                 }
                 let Some(cost) = transfer else { continue };
                 if read_on {
@@ -204,10 +216,8 @@ impl<'a> Program<'a> {
             }
         }
         for t in 0..steps {
-            if problem.recompute() {
-                for k in 0..t {
-                    self.computed[t][k] = self.variable(problem.steps()[k].cost, true);
-                }
+            for k in (0..t).filter(|&k| self.again(t, k)).collect::<Vec<_>>() {
+                self.computed[t][k] = self.variable(problem.steps()[k].cost, true);
             }
             self.computed[t][t] = ONE;
         }
@@ -292,21 +302,54 @@ impl<'a> Program<'a> {
         }
     }
 
-    /// Step `k` of stage `t` has room.
-    fn fits(&mut self, t: StepId, k: StepId, budget: u64, divisor: u64) {
-        let scaled = |bytes: u64| (bytes / divisor) as f64;
-        let step = &self.problem.steps()[k];
-        let mut room = Sum { constant: scaled(budget), factors: vec![] };
-        room = room.plus(-scaled(step.workspace), self.computed[t][k]);
-        for (id, tensor) in self.problem.tensors().iter().enumerate() {
-            let Some(needs) = &self.needs[t][id] else { continue };
-            let later = self.problem.maker(id).is_some_and(|maker| maker > k);
-            let on_chip = if later { self.kept[t][id] } else { needs.on_chip(k) };
-            if tensor.bytes > 0 {
-                room = room.plus(-scaled(tensor.bytes), on_chip);
-            }
+    /// What says that a tensor is on chip at step `k` of stage `t`.
+    fn on_chip(&self, t: StepId, k: StepId, id: TensorId) -> Term {
+        match &self.needs[t][id] {
+            None => ZERO,
+            Some(_) if self.problem.maker(id).is_some_and(|maker| maker > k) => self.kept[t][id],
+            Some(needs) => needs.on_chip(k),
         }
-        self.at_least_zero(room);
+    }
+
+    /// The steps of stage `t` have room, in units of `divisor` bytes.
+    fn fits(&mut self, t: StepId, budget: u64, divisor: u64) {
+        let scaled = |bytes: u64| (bytes / divisor) as f64;
+        let budget = scaled(budget);
+        let mut before: Option<(usize, Vec<Term>)> = None;
+        for k in (0..=t).filter(|&k| self.computed[t][k] != ZERO).collect::<Vec<_>>() {
+            let tensors = self.problem.tensors();
+            let now: Vec<Term> = (0..tensors.len()).map(|id| self.on_chip(t, k, id)).collect();
+            let mut change = Sum::default();
+            for (id, tensor) in tensors.iter().enumerate() {
+                let then = before.as_ref().map_or(ZERO, |(_, terms)| terms[id]);
+                if then != now[id] {
+                    change = change.plus(scaled(tensor.bytes), now[id]).plus(-scaled(tensor.bytes), then);
+                }
+            }
+            self.columns.push(self.rows.add_column(0.0, 0.0..=budget));
+            let on_chip = self.columns.len() - 1;
+            self.derived.push((on_chip, Rule::Sum(change.constant, change.factors.clone(), before.map(|(u, _)| u))));
+            if let Some(Rule::Sum(_, _, Some(last))) = self.derived.last().map(|(_, rule)| rule) {
+                change.factors.push((*last, 1.0));
+            }
+            change.factors.push((on_chip, -1.0));
+            change.factors.retain(|(_, factor)| *factor != 0.0);
+            let row = self.merged(&mut change.factors);
+            self.rows.add_row(-change.constant..=-change.constant, row);
+            let workspace = scaled(self.problem.steps()[k].workspace);
+            if workspace > 0.0 {
+                let room = Sum { constant: budget, factors: vec![(on_chip, -1.0)] };
+                self.at_least_zero(room.plus(-workspace, self.computed[t][k]));
+            }
+            before = Some((on_chip, now));
+        }
+    }
+
+    /// Factors with each variable once, as HiGHS takes them.
+    fn merged(&self, factors: &mut [(usize, f64)]) -> Vec<(Col, f64)> {
+        factors.sort_unstable_by_key(|(index, _)| *index);
+        let same = factors.chunk_by(|a, b| a.0 == b.0);
+        same.map(|same| (self.columns[same[0].0], same.iter().map(|(_, factor)| factor).sum())).collect()
     }
 
     /// Variables and constraints.
@@ -449,11 +492,15 @@ impl<'a> Program<'a> {
                 None => {}
             }
         }
-        for &(index, rule) in &self.derived {
-            let value = |term| Self::value(&values, term);
-            values[index] = match rule {
+        for (index, rule) in &self.derived {
+            let value = |term: &Term| Self::value(&values, *term);
+            values[*index] = match rule {
                 Rule::Rest(term) => 1.0 - value(term),
                 Rule::Either(a, b) => value(a).max(value(b)),
+                Rule::Sum(constant, factors, before) => {
+                    let sum: f64 = factors.iter().map(|(index, factor)| factor * values[*index]).sum();
+                    constant + sum + before.map_or(0.0, |index| values[index])
+                }
             };
         }
         values

@@ -82,8 +82,9 @@ impl fmt::Display for ProblemError {
 impl std::error::Error for ProblemError {}
 
 impl Problem {
-    /// A problem in which nothing is spilled and every step may be computed again. `turn` is the number of steps of the
-    /// forward pass, which come first; all of them where there is no other.
+    /// A problem in which nothing is spilled. `turn` is the number of steps of the forward pass, which come first; all of them
+    /// where there is no other. They may be computed again; those of a backward pass may not, as they add to gradients of
+    /// parameters that are on chip all the time.
     ///
     /// # Errors
     ///
@@ -181,9 +182,19 @@ impl Problem {
         self.link
     }
 
-    /// Whether steps may be computed more than once.
+    /// Whether any step may be computed more than once.
     pub fn recompute(&self) -> bool {
         self.recompute
+    }
+
+    /// Whether a step may be computed more than once.
+    pub fn again(&self, k: StepId) -> bool {
+        self.recompute && k < self.turn
+    }
+
+    /// The step that writes a tensor, if it may be computed again.
+    pub fn restorer(&self, id: TensorId) -> Option<StepId> {
+        self.maker[id].filter(|&k| self.again(k))
     }
 
     /// The step that writes a tensor; none if it is given.

@@ -47,7 +47,7 @@ fn complete(
             if there[id] || back.contains(&id) {
                 continue;
             }
-            let maker = problem.maker(id).filter(|_| problem.recompute());
+            let maker = problem.restorer(id);
             match maker {
                 Some(k) if !(problem.link().is_some() && fetched(t, id)) => {
                     if !again.contains(&k) {
@@ -78,8 +78,8 @@ fn complete(
             }
         }
         if t < steps {
-            // Given tensors cannot be computed: without a link they stay.
-            let stays = |id: TensorId| problem.tensors()[id].given && problem.link().is_none();
+            // What cannot be computed again stays without a link.
+            let stays = |id: TensorId| problem.restorer(id).is_none() && problem.link().is_none();
             there.iter_mut().enumerate().for_each(|(id, there)| *there &= kept(t + 1, id) || stays(id));
         }
     }

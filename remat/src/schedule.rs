@@ -93,7 +93,7 @@ impl<'a> Machine<'a> {
             let name = &self.problem.tensors()[id].name;
             return Err(format!("step {} reads {name}, which is not on chip", step.name));
         }
-        if std::mem::replace(&mut self.computed[k], true) && !self.problem.recompute() {
+        if std::mem::replace(&mut self.computed[k], true) && !self.problem.again(k) {
             return Err(format!("step {} is computed again, which is not allowed", step.name));
         }
         step.outputs.iter().for_each(|&id| self.put(id));

@@ -46,7 +46,7 @@ impl Simulator<'_> {
 
     /// The cost of computing a tensor again with all that is missing for it; none if it cannot be.
     fn again(&self, id: TensorId) -> Option<u64> {
-        let mut stack = vec![self.problem.maker(id).filter(|_| self.problem.recompute())?];
+        let mut stack = vec![self.problem.restorer(id)?];
         let mut seen = stack.clone();
         let mut cost = 0u64;
         while let Some(k) = stack.pop() {
@@ -55,7 +55,7 @@ impl Simulator<'_> {
                 if self.there[input] || self.copied[input] {
                     continue;
                 }
-                let maker = self.problem.maker(input)?;
+                let maker = self.problem.restorer(input)?;
                 if !seen.contains(&maker) && seen.len() < MOST_ANCESTORS {
                     seen.push(maker);
                     stack.push(maker);
@@ -137,7 +137,7 @@ impl Simulator<'_> {
                 if self.copied[id] {
                     self.fetch(id)?;
                 } else {
-                    let maker = problem.maker(id).filter(|_| problem.recompute())?;
+                    let maker = problem.restorer(id)?;
                     problem.steps()[maker].inputs.iter().for_each(|&id| self.locks[id] += 1);
                     stack.push(maker);
                 }
@@ -187,7 +187,7 @@ pub fn schedule(problem: &Problem, evict: Evict, budget: u64) -> Option<Schedule
     simulator.now = problem.steps().len();
     for id in (0..problem.tensors().len()).filter(|&id| problem.tensors()[id].wanted) {
         if !simulator.there[id] {
-            match problem.maker(id).filter(|_| !simulator.copied[id]) {
+            match problem.restorer(id).filter(|_| !simulator.copied[id]) {
                 Some(maker) => simulator.compute(maker)?,
                 None => simulator.fetch(id)?,
             }

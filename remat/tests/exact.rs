@@ -27,7 +27,8 @@ fn step(cost: u64, workspace: u64, inputs: &[usize], outputs: &[usize]) -> Step 
 
 /// Forward steps 0..n from a given input, then backward ones, each of which reads its forward step's input and the gradient of
 /// its output. Tensors: the maps 0..=n, then the gradients of maps n down to 0; the first gradient is that of map n itself.
-fn chain(forward: &[u64], backward: &[u64], maps: &[u64], gradients: &[u64]) -> Problem {
+/// Only steps before `turn` may be computed again.
+fn chain(forward: &[u64], backward: &[u64], maps: &[u64], gradients: &[u64], turn: usize) -> Problem {
     let n = forward.len();
     let mut tensors: Vec<Tensor> = maps.iter().enumerate().map(|(i, &bytes)| tensor(bytes, i == 0)).collect();
     tensors.extend(gradients.iter().map(|&bytes| tensor(bytes, false)));
@@ -36,7 +37,7 @@ fn chain(forward: &[u64], backward: &[u64], maps: &[u64], gradients: &[u64]) -> 
         let inputs = if i == 0 { vec![n - 1, n] } else { vec![n - 1 - i, n + i] };
         steps.push(step(cost, 0, &inputs, &[n + 1 + i]));
     }
-    Problem::new(tensors, steps, n).unwrap()
+    Problem::new(tensors, steps, turn).unwrap()
 }
 
 /// A random problem: steps with up to two inputs of what is there, and up to two outputs.
@@ -129,7 +130,7 @@ fn reference(problem: &Problem, budget: u64) -> Option<u64> {
             if k == t {
                 states = fetch(states, set(&problem.steps()[t].inputs));
                 states = compute(&states, t);
-            } else if problem.recompute() {
+            } else if problem.again(k) {
                 let computed = compute(&states, k);
                 computed.into_iter().for_each(|(state, cost)| better(&mut states, state, cost));
             }
@@ -187,7 +188,7 @@ fn chains_of_equal_sizes_cost_what_the_recurrence_says() {
         let n = 3 + case % 4;
         let forward: Vec<u64> = (0..n).map(|_| if case < 4 { 1 } else { 1 + draw.below(20) }).collect();
         let backward: Vec<u64> = (0..n).map(|_| draw.below(30)).collect();
-        let problem = chain(&forward, &backward, &vec![1; n + 1], &vec![1; n]);
+        let problem = chain(&forward, &backward, &vec![1; n + 1], &vec![1; n], n);
         for budget in 3..=(n as u64 + 2) {
             let once = backward.iter().sum::<u64>();
             let wanted = reverse(&forward, [0, n], budget - 2, true).map(|cost| cost + once);
@@ -208,7 +209,7 @@ fn chains_of_any_sizes_cost_what_dynamic_programming_says() {
         let mut numbers = |count: usize, least: u64, n: u64| -> Vec<u64> { (0..count).map(|_| least + draw.below(n)).collect() };
         let (forward, backward) = (numbers(n, 1, 12), numbers(n, 1, 20));
         let (maps, gradients) = (numbers(n + 1, 1, 6), numbers(n, 1, 6));
-        let plain = chain(&forward, &backward, &maps, &gradients);
+        let plain = chain(&forward, &backward, &maps, &gradients, if case % 2 == 0 { n } else { 2 * n });
         let rate = Rate { cost: 1 + case as u64 % 5, bytes: 2 };
         for problem in [plain.clone(), plain.clone().with(Some(rate), true).unwrap(), plain.with(Some(rate), false).unwrap()] {
             for budget in budgets(&problem) {
