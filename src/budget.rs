@@ -73,7 +73,8 @@ impl Args {
 /// The layer of a step of products, as far as sizes tell: strides and padding follow from the sizes of the maps.
 fn layer_of(graph: &Graph, step: &Step) -> Option<Layer> {
     let sizes = |id: Option<&usize>| -> Option<[u32; 3]> {
-        let shape: Vec<u32> = graph.tensors[*id?].shape.iter().filter_map(|&n| u32::try_from(n).ok()).collect();
+        let shape: Vec<u32> =
+            graph.tensors[*id?].shape.iter().filter_map(|&n| u32::try_from(n).ok()).collect();
         match shape[..] {
             [_, c, h, w] => Some([c, h, w]),
             [_, c, w] => Some([c, 1, w]),
@@ -98,7 +99,11 @@ fn layer_of(graph: &Graph, step: &Step) -> Option<Layer> {
         }
         Op::Dense(depth) => {
             let outputs = graph.tensors[*step.outputs.first()?].elements();
-            LayerSpec { cin: u32::try_from(*depth).ok()?, cout: u32::try_from(outputs).ok()?, ..LayerSpec::default() }
+            LayerSpec {
+                cin: u32::try_from(*depth).ok()?,
+                cout: u32::try_from(outputs).ok()?,
+                ..LayerSpec::default()
+            }
         }
         _ => return None,
     };
@@ -280,7 +285,15 @@ fn table(rows: &[Row]) {
     let head = ["budget", "method", "overhead", "compute", "transfers", "moved", "peak"].map(String::from);
     let row = |r: &Row| {
         if !r.feasible {
-            return [human(r.budget), r.method.into(), "none".into(), String::new(), String::new(), String::new(), String::new()];
+            return [
+                human(r.budget),
+                r.method.into(),
+                "none".into(),
+                String::new(),
+                String::new(),
+                String::new(),
+                String::new(),
+            ];
         }
         let overhead = format!("{:.2} %", r.overhead_percent);
         let [compute, transfer] = [r.compute, r.transfer].map(|n| n.to_string());
@@ -292,7 +305,10 @@ fn table(rows: &[Row]) {
 impl Subject {
     fn say(&self) {
         let Self { network, batch, unit, steps, once, resident, keep_all, smallest, floor, .. } = self;
-        say!("{network}, batch {batch}: {steps} steps of {once} {unit} in all; {} beside the budget.", human(*resident));
+        say!(
+            "{network}, batch {batch}: {steps} steps of {once} {unit} in all; {} beside the budget.",
+            human(*resident)
+        );
         say!(
             "All kept: {}. Smallest budget with a plan: {}; none below {}.",
             human(*keep_all),
@@ -360,7 +376,11 @@ impl Planner<'_> {
         remat::plan(&self.problem, budget, &self.limits, &mut |progress| {
             let bound = progress.bound as f64 / once;
             let best = progress.best.map_or("no plan yet".to_owned(), |cost| {
-                format!("{:.4} x every step once, gap {:.2} %", cost as f64 / once, 100.0 * (cost as f64 / once / bound - 1.0).max(0.0))
+                format!(
+                    "{:.4} x every step once, gap {:.2} %",
+                    cost as f64 / once,
+                    100.0 * (cost as f64 / once / bound - 1.0).max(0.0)
+                )
             });
             bar.say(format!("{}: {}; {best}", human(budget), progress.method));
             !self.stop.load(Ordering::Relaxed)
@@ -404,7 +424,11 @@ impl Planner<'_> {
         let offsets = self.work.offsets(schedule, ALIGN)?;
         let start = Instant::now();
         let best = exact::minimise(&offsets, u64::MAX, &mut |_| {
-            if start.elapsed() < self.limits.time { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if start.elapsed() < self.limits.time {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         });
         let fates = remat::fates(&self.problem, schedule);
         let life = |(tensor, fate): (&remat::Tensor, Fate)| Life {
@@ -431,7 +455,8 @@ impl Planner<'_> {
         let (least, most) = (subject.smallest, subject.keep_all.max(subject.smallest));
         let mut report = SweepReport { subject, rows: vec![], bounds: vec![] };
         for point in 0..points {
-            let budget = least + (u128::from(most - least) * u128::from(point) / u128::from(points - 1)) as u64;
+            let budget =
+                least + (u128::from(most - least) * u128::from(point) / u128::from(points - 1)) as u64;
             let plan = self.plan(budget);
             report.rows.extend(rows(&self.problem, &plan, budget));
             report.bounds.push(Bound {
@@ -447,9 +472,13 @@ impl Planner<'_> {
         if let Some(path) = &self.args.plot {
             let of = |method: Method| {
                 let rows = report.rows.iter().filter(|r| r.feasible && r.method == method.name());
-                (method.name().to_owned(), rows.map(|r| [r.budget as f64, r.overhead_percent]).collect::<Vec<_>>())
+                (
+                    method.name().to_owned(),
+                    rows.map(|r| [r.budget as f64, r.overhead_percent]).collect::<Vec<_>>(),
+                )
             };
-            let series: Vec<_> = Method::ALL.map(of).into_iter().filter(|(_, points)| !points.is_empty()).collect();
+            let series: Vec<_> =
+                Method::ALL.map(of).into_iter().filter(|(_, points)| !points.is_empty()).collect();
             let figure = budget_figure(&report.subject.network, &report.subject.unit, &series);
             let picture = svg(&figure, 1000, figure.height + 40)?;
             match path.extension().and_then(|e| e.to_str()) {
@@ -484,7 +513,8 @@ pub fn run(graph: &Graph, storage: &Storage, args: &Args, time: Duration, output
     let rate = |bytes: f64| Rate { cost: FINE as u64, bytes: (bytes * FINE).round().max(1.0) as u64 };
     let problem = work.problem.clone().with(args.spill.map(rate), !args.no_recompute)?;
     let all = remat::heuristic::schedule(&problem, Method::KeepAll, u64::MAX);
-    let keep_all = all.and_then(|schedule| remat::run(&problem, &schedule, u64::MAX).ok()).map_or(0, |cost| cost.peak);
+    let keep_all =
+        all.and_then(|schedule| remat::run(&problem, &schedule, u64::MAX).ok()).map_or(0, |cost| cost.peak);
     let (smallest, floor) = remat::smallest(&problem);
     let subject = Subject {
         network: graph.name.clone(),

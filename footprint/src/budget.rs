@@ -77,8 +77,11 @@ fn is_view(graph: &Graph, storage: &Storage, at: usize) -> bool {
 
 impl Classes {
     fn new(graph: &Graph, storage: &Storage, training: bool) -> Self {
-        let mut classes =
-            Self { root: (0..graph.tensors.len()).collect(), readers: HashMap::new(), wanted: BTreeSet::new() };
+        let mut classes = Self {
+            root: (0..graph.tensors.len()).collect(),
+            readers: HashMap::new(),
+            wanted: BTreeSet::new(),
+        };
         for (at, step) in graph.steps.iter().enumerate() {
             if is_view(graph, storage, at) {
                 classes.root[step.outputs[0]] = classes.root[step.inputs[0]];
@@ -133,7 +136,9 @@ impl Builder<'_> {
     /// Computes a step in the place of an input, as part of the group that makes it.
     fn in_place(&mut self, at: usize, cost: u64) -> bool {
         let step = &self.graph.steps[at];
-        let [output] = step.outputs.iter().copied().filter(|&id| budgeted(self.graph, id)).collect::<Vec<_>>()[..] else {
+        let [output] =
+            step.outputs.iter().copied().filter(|&id| budgeted(self.graph, id)).collect::<Vec<_>>()[..]
+        else {
             return false;
         };
         if !matches!(step.op, Op::Function(_) | Op::Norm | Op::Add | Op::Mul) {
@@ -179,7 +184,8 @@ impl Builder<'_> {
             return;
         }
         let mut inputs: Vec<usize> = step.inputs.iter().filter_map(|&id| self.place[id]).collect();
-        let outputs: Vec<TensorId> = step.outputs.iter().copied().filter(|&id| budgeted(self.graph, id)).collect();
+        let outputs: Vec<TensorId> =
+            step.outputs.iter().copied().filter(|&id| budgeted(self.graph, id)).collect();
         if (inputs.is_empty() && outputs.is_empty()) || self.in_place(at, cost) {
             return;
         }

@@ -25,14 +25,16 @@ fn merged(problem: &Problem, (first, end): (StepId, StepId)) -> Step {
         let unread = problem.readers(id).is_empty();
         problem.tensors()[id].wanted || problem.readers(id).last().is_some_and(|&k| k >= end) || unread
     };
-    let mut inputs: Vec<TensorId> = steps.iter().flat_map(|s| &s.inputs).copied().filter(|&id| !within(id)).collect();
+    let mut inputs: Vec<TensorId> =
+        steps.iter().flat_map(|s| &s.inputs).copied().filter(|&id| !within(id)).collect();
     inputs.sort_unstable();
     inputs.dedup();
     let (outputs, inner): (Vec<TensorId>, Vec<TensorId>) =
         steps.iter().flat_map(|s| &s.outputs).partition(|&&id| leaves(id));
     let workspace = |k: StepId| {
         let live = |&&id: &&TensorId| {
-            problem.maker(id).is_some_and(|maker| maker <= k) && problem.readers(id).last().is_some_and(|&last| last >= k)
+            problem.maker(id).is_some_and(|maker| maker <= k)
+                && problem.readers(id).last().is_some_and(|&last| last >= k)
         };
         let inner: u64 = inner.iter().filter(live).map(|&id| problem.tensors()[id].bytes).sum();
         inner + problem.steps()[k].workspace
@@ -96,7 +98,8 @@ impl Grouped {
         }
         let tensors: Vec<Tensor> = ids.iter().map(|&id| problem.tensors()[id].clone()).collect();
         let turn = runs.iter().filter(|run| run.1 <= problem.turn()).count();
-        let small = Problem::new(tensors, steps, turn).ok()?.with(problem.link(), problem.recompute()).ok()?;
+        let small =
+            Problem::new(tensors, steps, turn).ok()?.with(problem.link(), problem.recompute()).ok()?;
         Some(Self { problem: small, runs, tensors: ids })
     }
 

@@ -183,8 +183,15 @@ impl Ratio<'_> {
     fn others(&self, id: TensorId) -> impl Iterator<Item = Choice> + use<'_> {
         let (again, gap) = (self.problem.restorer(id).is_some(), self.uses.gap[id].is_some());
         let spill = self.problem.link().is_some() && gap;
-        let all = [(Choice::Last, true), (Choice::Hold, again), (Choice::Again, again && gap), (Choice::Spill, spill)];
-        all.into_iter().filter(move |(choice, may)| *may && *choice != self.choices[id]).map(|(choice, _)| choice)
+        let all = [
+            (Choice::Last, true),
+            (Choice::Hold, again),
+            (Choice::Again, again && gap),
+            (Choice::Spill, spill),
+        ];
+        all.into_iter()
+            .filter(move |(choice, may)| *may && *choice != self.choices[id])
+            .map(|(choice, _)| choice)
     }
 
     /// One change that needs less memory; none if there is none.
@@ -250,7 +257,8 @@ pub fn schedule(problem: &Problem, method: Method, budget: u64) -> Option<Schedu
     let uses = Uses::new(problem);
     let all = |choice: Choice| vec![choice; problem.tensors().len()];
     let made = |choices: &[Choice], lean: bool| segments::schedule(problem, &uses, choices, lean);
-    let simulated = |problem: &Problem, evict| simulator::schedule(problem, evict, budget).into_iter().collect();
+    let simulated =
+        |problem: &Problem, evict| simulator::schedule(problem, evict, budget).into_iter().collect();
     let again = problem.recompute();
     let candidates: Vec<Schedule> = match method {
         Method::KeepAll => vec![made(&all(Choice::Last), false)],
@@ -269,7 +277,8 @@ pub fn schedule(problem: &Problem, method: Method, budget: u64) -> Option<Schedu
         }
         Method::SpillAll if problem.link().is_some() => {
             let turn = problem.turn();
-            let crosses = |(from, to): (StepId, StepId)| turn == problem.steps().len() || (from < turn && to >= turn);
+            let crosses =
+                |(from, to): (StepId, StepId)| turn == problem.steps().len() || (from < turn && to >= turn);
             let gaps = uses.gap.iter();
             let choices: Vec<Choice> =
                 gaps.map(|gap| if gap.is_some_and(crosses) { Choice::Spill } else { Choice::Last }).collect();

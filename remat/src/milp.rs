@@ -149,7 +149,8 @@ impl<'a> Program<'a> {
         };
         program.variables();
         (0..steps).for_each(|t| program.flow(t));
-        let divisor = problem.tensors().iter().map(|t| t.bytes).chain(problem.steps().iter().map(|s| s.workspace));
+        let divisor =
+            problem.tensors().iter().map(|t| t.bytes).chain(problem.steps().iter().map(|s| s.workspace));
         let divisor = divisor.fold(0, gcd).max(1);
         (0..steps).for_each(|t| program.fits(t, budget, divisor));
         program
@@ -187,7 +188,9 @@ impl<'a> Program<'a> {
         let problem = self.problem;
         let steps = problem.steps().len();
         for (id, tensor) in problem.tensors().iter().enumerate() {
-            let Some(last) = problem.readers(id).last().copied().or(tensor.wanted.then_some(0)) else { continue };
+            let Some(last) = problem.readers(id).last().copied().or(tensor.wanted.then_some(0)) else {
+                continue;
+            };
             let transfer = problem.transfer(id);
             if let Some(cost) = transfer {
                 self.copied[id] = self.variable(cost, true);
@@ -202,7 +205,8 @@ impl<'a> Program<'a> {
                 let read_on = t < steps && (rereads || last >= t);
                 if t > 0 && (read_on || tensor.wanted) {
                     // What neither comes back nor is computed again stays.
-                    let fixed = transfer.is_none() && (t == steps || (problem.restorer(id).is_none() && last >= t));
+                    let fixed =
+                        transfer.is_none() && (t == steps || (problem.restorer(id).is_none() && last >= t));
                     self.kept[t][id] = if fixed { ONE } else { self.variable(0, true) };
                 }
                 let Some(cost) = transfer else { continue };
@@ -328,7 +332,8 @@ impl<'a> Program<'a> {
             }
             self.columns.push(self.rows.add_column(0.0, 0.0..=budget));
             let on_chip = self.columns.len() - 1;
-            self.derived.push((on_chip, Rule::Sum(change.constant, change.factors.clone(), before.map(|(u, _)| u))));
+            self.derived
+                .push((on_chip, Rule::Sum(change.constant, change.factors.clone(), before.map(|(u, _)| u))));
             if let Some(Rule::Sum(_, _, Some(last))) = self.derived.last().map(|(_, rule)| rule) {
                 change.factors.push((*last, 1.0));
             }
@@ -413,7 +418,8 @@ impl<'a> Program<'a> {
 
     /// Share of a tensor that is kept, brought back early or late, in stage `t`.
     pub fn shares(&self, values: &[f64], t: StepId, id: TensorId) -> [f64; 3] {
-        [&self.kept, &self.early, &self.late].map(|of| of.get(t).map_or(0.0, |of| Self::value(values, of[id])))
+        [&self.kept, &self.early, &self.late]
+            .map(|of| of.get(t).map_or(0.0, |of| Self::value(values, of[id])))
     }
 
     /// The schedule that whole values stand for.

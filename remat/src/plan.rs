@@ -104,7 +104,12 @@ fn aside<T: Send + 'static>(
 
 /// Looks for the cheapest schedule in `budget` bytes by every method. `tell` hears how it gets on, several times a second while
 /// the solver works; if it says no, the best so far is the plan.
-pub fn plan(problem: &Problem, budget: u64, limits: &Limits, tell: &mut dyn FnMut(&Progress) -> bool) -> Plan {
+pub fn plan(
+    problem: &Problem,
+    budget: u64,
+    limits: &Limits,
+    tell: &mut dyn FnMut(&Progress) -> bool,
+) -> Plan {
     let found = Method::ALL.map(|method| Found { method, schedule: None }).into();
     let steps = problem.steps().len();
     let mut plan = Plan { found, bound: problem.once(), proven: false, infeasible: false, grouped: steps };
@@ -177,7 +182,8 @@ pub fn plan(problem: &Problem, budget: u64, limits: &Limits, tell: &mut dyn FnMu
     let plan_now = std::cell::RefCell::new(plan);
     aside(
         move |send| {
-            let state = milp::search(&of_milp, budget, first.as_deref(), left, &mut |state| send(state.clone()));
+            let state =
+                milp::search(&of_milp, budget, first.as_deref(), left, &mut |state| send(state.clone()));
             send(state);
         },
         |state: milp::State| {

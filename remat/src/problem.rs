@@ -130,7 +130,10 @@ impl Problem {
             }
         }
         if let Some(id) = (0..tensors.len()).find(|&id| !tensors[id].given && maker[id].is_none()) {
-            return error(format!("tensor {} is written by no step and not given: leave it out", tensors[id].name));
+            return error(format!(
+                "tensor {} is written by no step and not given: leave it out",
+                tensors[id].name
+            ));
         }
         let costs = steps.iter().map(|s| s.cost).fold(0, u64::saturating_add);
         let sizes = tensors.iter().map(|t| t.bytes).chain(steps.iter().map(|s| s.workspace));

@@ -147,7 +147,9 @@ impl<'a> Machine<'a> {
         }
         let missing = |(id, &there): (usize, &bool)| !there && self.problem.tensors()[id].wanted;
         match self.there.iter().enumerate().position(missing) {
-            Some(id) => Err(format!("{} is wanted at the end, but not on chip", self.problem.tensors()[id].name)),
+            Some(id) => {
+                Err(format!("{} is wanted at the end, but not on chip", self.problem.tensors()[id].name))
+            }
             None => Ok(()),
         }
     }

@@ -40,10 +40,12 @@ impl Uses {
             pairs.max_by_key(|(from, to)| to - from).filter(|(from, to)| to - from > 1)
         };
         let ids = 0..problem.tensors().len();
-        Self { gap: ids.clone().map(gap).collect(), last: ids.map(|id| uses(id).last().unwrap_or(0)).collect() }
+        Self {
+            gap: ids.clone().map(gap).collect(),
+            last: ids.map(|id| uses(id).last().unwrap_or(0)).collect(),
+        }
     }
 }
-
 
 /// A run through the steps by choices.
 struct Walk<'a> {

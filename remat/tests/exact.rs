@@ -46,9 +46,8 @@ fn random(draw: &mut Draw, steps: usize) -> Problem {
     let mut all = Vec::new();
     for _ in 0..steps {
         let there = tensors.len();
-        let inputs: Vec<usize> = (0..1 + draw.below(2))
-            .map(|_| there - 1 - draw.below(4.min(there as u64)) as usize)
-            .collect();
+        let inputs: Vec<usize> =
+            (0..1 + draw.below(2)).map(|_| there - 1 - draw.below(4.min(there as u64)) as usize).collect();
         let outputs: Vec<usize> = (there..=there + usize::from(draw.below(5) == 0)).collect();
         outputs.iter().for_each(|_| tensors.push(tensor(1 + draw.below(6), false)));
         all.push(step(1 + draw.below(9), draw.below(3), &inputs, &outputs));
@@ -66,9 +65,13 @@ fn random(draw: &mut Draw, steps: usize) -> Problem {
 /// freed at any time.
 fn reference(problem: &Problem, budget: u64) -> Option<u64> {
     let tensors = problem.tensors();
-    let bytes = |set: u32| tensors.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1).map(|(_, t)| t.bytes).sum::<u64>();
+    let bytes = |set: u32| {
+        tensors.iter().enumerate().filter(|(i, _)| set >> i & 1 == 1).map(|(_, t)| t.bytes).sum::<u64>()
+    };
     let set = |ids: &[usize]| ids.iter().fold(0u32, |set, id| set | 1 << id);
-    let of = |flag: fn(&Tensor) -> bool| set(&(0..tensors.len()).filter(|&i| flag(&tensors[i])).collect::<Vec<_>>());
+    let of = |flag: fn(&Tensor) -> bool| {
+        set(&(0..tensors.len()).filter(|&i| flag(&tensors[i])).collect::<Vec<_>>())
+    };
     type States = HashMap<(u32, u32), u64>;
     let better = |states: &mut States, state: (u32, u32), cost: u64| {
         let least = states.entry(state).or_insert(u64::MAX);
@@ -204,15 +207,18 @@ fn chains_of_equal_sizes_cost_what_the_recurrence_says() {
 fn chains_of_any_sizes_cost_what_dynamic_programming_says() {
     let mut draw = Draw(11);
     let (mut cases, mut harder) = (0, 0);
-    for case in 0..8 {
+    for case in 0..7 {
         let n = 2 + case % 3;
-        let mut numbers = |count: usize, least: u64, n: u64| -> Vec<u64> { (0..count).map(|_| least + draw.below(n)).collect() };
+        let mut numbers = |count: usize, least: u64, n: u64| -> Vec<u64> {
+            (0..count).map(|_| least + draw.below(n)).collect()
+        };
         let (forward, backward) = (numbers(n, 1, 12), numbers(n, 1, 20));
         let (maps, gradients) = (numbers(n + 1, 1, 6), numbers(n, 1, 6));
         let plain = chain(&forward, &backward, &maps, &gradients, if case % 2 == 0 { n } else { 2 * n });
         let rate = Rate { cost: 1 + case as u64 % 5, bytes: 2 };
-        for problem in [plain.clone(), plain.clone().with(Some(rate), true).unwrap(), plain.with(Some(rate), false).unwrap()] {
-            for budget in budgets(&problem) {
+        let spilled = |recompute| plain.clone().with(Some(rate), recompute).unwrap();
+        for problem in [plain.clone(), spilled(true), spilled(false)] {
+            for budget in budgets(&problem).step_by(2) {
                 let found = exact(&problem, budget);
                 assert_eq!(found, reference(&problem, budget), "{problem:?} {budget}");
                 cases += 1;
@@ -220,14 +226,14 @@ fn chains_of_any_sizes_cost_what_dynamic_programming_says() {
             }
         }
     }
-    assert!(harder > 40, "{harder} of {cases}");
+    assert!(harder > 20, "{harder} of {cases}");
 }
 
 #[test]
 fn random_graphs_cost_what_dynamic_programming_says() {
     let mut draw = Draw(3);
     let (mut cases, mut harder, mut never) = (0, 0, 0);
-    for case in 0..42 {
+    for case in 0..36 {
         let plain = random(&mut draw, 4 + case % 4);
         let rate = Rate { cost: 1 + draw.below(4), bytes: 1 + draw.below(3) };
         let problem = match case % 3 {

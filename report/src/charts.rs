@@ -69,7 +69,9 @@ impl Chart {
             Self::Pareto => pareto::figures(data),
             Self::Stalls => stalls::figures(data),
             Self::Timeline => timeline::figures(data),
-            Self::Budget => Err(Error::new("no sweep has it; `koch memory --sweep-budget` with --plot draws it")),
+            Self::Budget => {
+                Err(Error::new("no sweep has it; `koch memory --sweep-budget` with --plot draws it"))
+            }
         }
     }
 }
