@@ -123,4 +123,4 @@ networks: setup $(NETWORKS:%=out/zoo/%-int8.onnx) ## Whole networks on the Veril
 
 book: setup $(BOOK:%=out/zoo/%-int8.onnx) ## Tables of docs/book
 	scripts/book_bandwidth.py
-	scripts/book_memory.py --public
+	scripts/book_memory.py --public --budgets

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Writes the tables of docs/book/memory.md anew, from `koch memory`.
 
-    scripts/book_memory.py [KOCH] [--check] [--public]
+    scripts/book_memory.py [KOCH] [--check] [--public] [--budgets]
 
 KOCH is the command's path; without it, cargo builds and runs it. The networks are those of
-footprint/tests/fixtures/topologies.zip. The table of public problems is written with --public only. With --check the chapter stays as it is, and differences go to stderr. Exit code 1
+footprint/tests/fixtures/topologies.zip. The table of public problems is written with --public only, those of budgets
+with --budgets. With --check the chapter stays as it is, and differences go to stderr. Exit code 1
 if --check finds a difference, 2 if something cannot be run or read.
 """
 
@@ -119,17 +120,52 @@ def public():
     return run.stdout
 
 
+METHODS = ("keep-all", "recompute-all", "sqrt-segments", "greedy-segments", "spill-all", "farthest-use", "dtr", "dtr-ahead", "greedy-ratio", "lp-rounding", "milp")
+
+
+def budgets(networks, methods, *flags):
+    """Overhead in per cent by budget and method. What the solver finds in its time differs from machine to machine."""
+    rows = []
+    for name in ("vgg19", "resnet50", "unet"):
+        r = networks.report(name, "--training", "--batch", "32", "--sweep-budget", "6", "--seconds", "12", "--groups", "60", *flags)
+        for bound in reversed(r["bounds"]):
+            of = {row["method"]: row for row in r["rows"] if row["budget"] == bound["budget"]}
+            best = min(row["total"] for row in of.values() if row["feasible"])
+            cells = []
+            for method in methods:
+                row = of[method]
+                text = f"{row['overhead_percent']:.2f}" if row["feasible"] else "–"
+                cells.append(f"**{text}**" if row["feasible"] and row["total"] == best else text)
+            share = 100 * bound["budget"] / r["keep_all"]
+            rows.append([NETWORKS[name], f"{bound['budget'] / 1e9:.2f}", f"{share:.0f}", *cells])
+    return table([" network", "budget, GB", "%", *methods], rows)
+
+
+def smallest(networks):
+    rows = []
+    for name in ("vgg19", "resnet50", "unet"):
+        again, spill = (networks.report(name, "--training", "--batch", "32", "--sweep-budget", "2", "--seconds", "0", *flags) for flags in ((), ("--spill", "0.025")))
+        cells = [again["keep_all"], again["smallest"], spill["smallest"], again["floor"]]
+        rows.append([NETWORKS[name], again["steps"], *(f"{c / 1e9:.2f}" for c in cells)])
+    return table([" network", "steps", "all kept, GB", "computed again, GB", "spilled too, GB", "largest step, GB"], rows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("koch", nargs="?", help="the koch command; without it, cargo runs it")
     parser.add_argument("--public", action="store_true", help="the table of public problems too: minutes")
+    parser.add_argument("--budgets", action="store_true", help="the tables of budgets too: minutes")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         zipfile.ZipFile(ROOT / "footprint" / "tests" / "fixtures" / "topologies.zip").extractall(name)
         networks = Networks(Koch(args.koch), pathlib.Path(name))
-        makers = (sizes, precisions, lowering, vectors, plans, training)
+        makers = (sizes, precisions, lowering, vectors, plans, training, smallest)
         tables = {f.__name__: f(networks) for f in makers}
+        if args.budgets:
+            known = [method for method in METHODS if method not in ("spill-all", "farthest-use")]
+            tables["budgets"] = budgets(networks, known)
+            tables["spills"] = budgets(networks, [method for method in METHODS if "segments" not in method], "--spill", "0.025")
         if args.public:
             tables["public"] = public()
         write(CHAPTER, tables, args.check)

@@ -28,10 +28,12 @@ flock 9
 # --- Debian packages: name and the version (a glob) that the project is tested with --------------------------------
 packages=(
   'chromium *~deb12u*' # the test of `koch report` looks at a page
+  'cmake 3.25.1*' # HiGHS
   'fpga-icestorm 0~20230218*' # icepack
   'g++ 4:12.*'
   'graphviz 2.42.2-*' # dot finds the places of `koch graph`
   'iverilog 11.*'
+  'libclang-14-dev 1:14.0.6*' # the bindings of HiGHS
   'liblz4-dev 1.9.*' # Verilator's FST writer
   'make 4.3-*'
   'nextpnr-ice40 0.4-*'

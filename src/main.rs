@@ -11,6 +11,7 @@ mod asm;
 mod bench;
 mod bitstream;
 mod boards;
+mod budget;
 mod campaign;
 mod check;
 mod compile;

@@ -1,6 +1,7 @@
 //! `koch memory`.
 
 use crate::args::{OutputArgs, config_of, write_file};
+use crate::budget;
 use crate::out::{Printed, print_table};
 use crate::{Failure, Outcome};
 use clap::ValueEnum;
@@ -47,11 +48,24 @@ pub struct Args {
     /// MiniMalloc.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// How long to look for the best offsets.
+    /// How long to look for the best offsets, and with a budget for the best plan.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     seconds: u64,
     #[command(flatten)]
+    budget: budget::Args,
+    #[command(flatten)]
     output: OutputArgs,
+}
+
+impl Args {
+    fn storage(&self) -> Storage {
+        Storage { batch: self.batch, bits: self.precision.bits(), vector: self.vector }
+    }
+
+    /// The steps that are run.
+    fn whole(&self, forward: &Graph) -> Graph {
+        if self.training { training::backward(forward) } else { forward.clone() }
+    }
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -219,11 +233,11 @@ fn kept(graph: &Graph, storage: &Storage) -> Amount {
     Amount { elements, bytes: ids.iter().map(|&id| storage.of(graph, id)).sum() }
 }
 
-/// How the search for offsets gets on, on a terminal.
-struct Bar(ProgressBar);
+/// How a search gets on, on a terminal.
+pub struct Bar(ProgressBar);
 
 impl Bar {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let bar = ProgressBar::new_spinner();
         bar.set_style(
             ProgressStyle::with_template("{elapsed_precise} {msg}")
@@ -235,8 +249,13 @@ impl Bar {
     fn tell(&self, progress: &exact::Progress) {
         if progress.nodes.is_multiple_of(4096) {
             let exact::Progress { bound, peak, nodes } = progress;
-            self.0.set_message(format!("{peak} B, none below {bound} B, {nodes} nodes"));
+            self.say(format!("{peak} B, none below {bound} B, {nodes} nodes"));
         }
+    }
+
+    pub fn say(&self, text: String) {
+        self.0.set_message(text);
+        self.0.tick();
     }
 }
 
@@ -279,10 +298,10 @@ fn plans(graph: &Graph, storage: &Storage, args: &Args) -> Result<(Plans, Lives)
 }
 
 fn report(forward: &Graph, machine: Option<Machine>, args: &Args) -> Result<MemoryReport, Failure> {
-    let storage = Storage { batch: args.batch, bits: args.precision.bits(), vector: args.vector };
+    let storage = args.storage();
     let amount = |elements: u64, role| Amount { elements, bytes: storage.bytes(elements, role) };
     let of_role = |role| amount(forward.elements(role), role);
-    let whole = if args.training { training::backward(forward) } else { forward.clone() };
+    let whole = args.whole(forward);
     let (plans, in_place) = plans(&whole, &storage, args)?;
     let (weights, norms, statistics) = (of_role(Role::Weight), of_role(Role::Norm), of_role(Role::Statistic));
     let counted = amount(forward.counted(), Role::Activation);
@@ -344,7 +363,7 @@ fn report(forward: &Graph, machine: Option<Machine>, args: &Args) -> Result<Memo
 }
 
 /// Bytes for a person, in powers of ten as the literature has them.
-fn human(bytes: u64) -> String {
+pub fn human(bytes: u64) -> String {
     let b = bytes as f64;
     match bytes {
         0..10_000 => format!("{bytes} B"),
@@ -477,6 +496,10 @@ impl Printed for MemoryReport {
 pub fn run(args: &Args) -> Outcome {
     let model = onnx::Model::load(&args.model)?;
     let graph = import::graph(&model).map_err(|e| e.in_file(&args.model))?;
+    if args.budget.given() {
+        let time = Duration::from_secs(args.seconds);
+        return budget::run(&args.whole(&graph), &args.storage(), &args.budget, time, &args.output);
+    }
     let machine = args.config.as_ref().map(|config| Machine::new(&args.model, config)).transpose()?;
     report(&graph, machine, args)?.print(&args.output)
 }

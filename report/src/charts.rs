@@ -1,5 +1,6 @@
 //! What there is to see, a file for each chart.
 
+pub mod budget;
 mod heatmap;
 mod knee;
 mod pareto;
@@ -7,7 +8,7 @@ mod roofline;
 mod stalls;
 mod timeline;
 
-use crate::{Data, Figure, Result};
+use crate::{Data, Error, Figure, Result};
 
 /// A view of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +25,12 @@ pub enum Chart {
     Stalls,
     /// What the engines do during a layer.
     Timeline,
+    /// Overhead against a budget of memory: not of a sweep, but of `koch memory --sweep-budget`.
+    Budget,
 }
 
 impl Chart {
-    /// Every chart, in the order of the page.
+    /// Every chart of a sweep, in the order of the page.
     pub const ALL: [Self; 6] =
         [Self::Pareto, Self::Knee, Self::Heatmap, Self::Roofline, Self::Stalls, Self::Timeline];
 
@@ -40,6 +43,7 @@ impl Chart {
             Self::Pareto => "pareto",
             Self::Stalls => "stalls",
             Self::Timeline => "timeline",
+            Self::Budget => "budget",
         }
     }
 
@@ -52,6 +56,7 @@ impl Chart {
             Self::Pareto => "Area against cycles",
             Self::Stalls => "Where the cycles go",
             Self::Timeline => "The engines during a layer",
+            Self::Budget => "Overhead against a budget of memory",
         }
     }
 
@@ -64,6 +69,9 @@ impl Chart {
             Self::Pareto => pareto::figures(data),
             Self::Stalls => stalls::figures(data),
             Self::Timeline => timeline::figures(data),
+            Self::Budget => {
+                Err(Error::new("no sweep has it; `koch memory --sweep-budget` with --plot draws it"))
+            }
         }
     }
 }

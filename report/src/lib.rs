@@ -12,6 +12,7 @@ mod render;
 use std::fmt;
 
 pub use charts::Chart;
+pub use charts::budget::budget_figure;
 pub use data::{Choice, Data, Layer, Layers, Number, Point, Size, Span};
 pub use figure::Figure;
 pub use page::page;
