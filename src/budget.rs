@@ -1,11 +1,14 @@
 //! `koch memory --budget` and `--sweep-budget`: what to keep, to spill and to compute again.
 
 use crate::args::{OutputArgs, config_of, write_file};
+use crate::graph::{picture, write_picture};
 use crate::memory::{Bar, human};
 use crate::out::{Printed, print_table};
-use crate::{Failure, Outcome};
-use ::report::{budget_figure, png, svg};
+use crate::{Failure, Outcome, interrupt};
+use ::report::{budget_figure, svg};
 use compiler::offsets::exact;
+use drawing::fold::Alike;
+use drawing::svg::Home;
 use footprint::budget::{Workload, operations};
 use footprint::lives::Storage;
 use footprint::{Graph, Kind, Op, Role, Step};
@@ -22,6 +25,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes to whose multiples tensors are aligned, as in `koch memory`.
 const ALIGN: u64 = 64;
+/// Pixels of a PNG to one of the picture.
+const PNG_SCALE: u32 = 2;
 /// Parts of one byte per unit of cost that a bandwidth is rounded to.
 const FINE: f64 = 1e6;
 
@@ -53,6 +58,9 @@ pub struct Args {
     /// Write the plan of --budget: what is done, one action a row (CSV).
     #[arg(long, value_name = "FILE", requires = "budget")]
     schedule: Option<PathBuf>,
+    /// Draw the network with the plan of --budget: what is kept, spilled and computed again (.svg or .png).
+    #[arg(long, value_name = "FILE", requires = "budget")]
+    graph: Option<PathBuf>,
     /// Draw the curve of --sweep-budget (.svg or .png).
     #[arg(long, value_name = "FILE", requires = "sweep_budget")]
     plot: Option<PathBuf>,
@@ -362,6 +370,8 @@ impl Printed for SweepReport {
 /// One network, and how much work to put into it.
 struct Planner<'a> {
     args: &'a Args,
+    graph: &'a Graph,
+    storage: &'a Storage,
     work: Workload,
     problem: Problem,
     limits: Limits,
@@ -421,6 +431,19 @@ impl Planner<'_> {
             )));
         };
         self.write_schedule(schedule)?;
+        if let Some(path) = &self.args.graph {
+            let homes = self.work.fates(schedule).into_iter().map(|fate| match fate {
+                None => Home::Unknown,
+                Some(Fate::Kept) => Home::OnChip,
+                Some(Fate::Spilled) => Home::OffChip,
+                Some(Fate::Recomputed) => Home::Recomputed,
+            });
+            let steps = self.graph.steps.iter().filter(|s| s.kind == Kind::Forward).cloned().collect();
+            let forward = Graph { steps, ..self.graph.clone() };
+            let on = format!(", in {} on chip", human(budget));
+            let drawn = picture(&forward, self.storage, homes.collect(), &on, Alike::Shape)?;
+            write_picture(path, &drawn, PNG_SCALE)?;
+        }
         let offsets = self.work.offsets(schedule, ALIGN)?;
         let start = Instant::now();
         let best = exact::minimise(&offsets, u64::MAX, &mut |_| {
@@ -481,16 +504,7 @@ impl Planner<'_> {
                 Method::ALL.map(of).into_iter().filter(|(_, points)| !points.is_empty()).collect();
             let figure = budget_figure(&report.subject.network, &report.subject.unit, &series);
             let picture = svg(&figure, 1000, figure.height + 40)?;
-            match path.extension().and_then(|e| e.to_str()) {
-                Some("svg") => write_file(path, picture.as_bytes())?,
-                Some("png") => write_file(path, &png(&picture, 2)?)?,
-                _ => {
-                    return Err(Failure::Input(format!(
-                        "{}: ends neither in .svg nor in .png; give one of these",
-                        path.display()
-                    )));
-                }
-            }
+            write_picture(path, &picture, PNG_SCALE)?;
         }
         report.print(output)
     }
@@ -528,11 +542,9 @@ pub fn run(graph: &Graph, storage: &Storage, args: &Args, time: Duration, output
         smallest,
         floor,
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let pressed = stop.clone();
-    ctrlc::set_handler(move || pressed.store(true, Ordering::Relaxed))?;
+    let stop = interrupt::flag()?;
     let limits = Limits { time, steps: args.groups as usize };
-    let planner = Planner { args, work, problem, limits, stop };
+    let planner = Planner { args, graph, storage, work, problem, limits, stop };
     match (args.budget, args.sweep_budget) {
         (Some(budget), _) => planner.budget(subject, budget.0, output),
         (None, Some(points)) => planner.sweep(subject, points, output),

@@ -69,7 +69,7 @@ enum Level {
 }
 
 /// By tensor of the graph: where the config has it. What is computed on the way has no place of its own.
-fn homes(graph: &Graph, layers: &Layers, compiled: &Compiled) -> Vec<Home> {
+fn homes(graph: &Graph, compiled: &Compiled) -> Vec<Home> {
     let tensors = compiled.lowered.network.tensors.iter().enumerate();
     let places: HashMap<&str, Home> = tensors
         .filter_map(|(id, tensor)| {
@@ -79,14 +79,7 @@ fn homes(graph: &Graph, layers: &Layers, compiled: &Compiled) -> Vec<Home> {
         })
         .collect();
     let home = |id: usize| places.get(graph.tensors[id].name.as_str()).copied().unwrap_or(Home::Unknown);
-    let mut homes: Vec<Home> = (0..graph.tensors.len()).map(home).collect();
-    // A layer's last tensor has its elements under another name.
-    for layer in &layers.layers {
-        let outputs = || layer.steps.iter().flat_map(|&s| &graph.steps[s].outputs);
-        let known = outputs().map(|&id| homes[id]).max().unwrap_or(Home::Unknown);
-        outputs().for_each(|&id| homes[id] = known);
-    }
-    homes
+    (0..graph.tensors.len()).map(home).collect()
 }
 
 /// The picture of a step.
@@ -113,47 +106,58 @@ fn draw_step(args: &Args) -> Result<String, Failure> {
     Ok(picture.unwrap_or_default())
 }
 
+/// The picture of a network, whose tensors are at home where `homes` says; `on` says where that is.
+pub fn picture(
+    graph: &Graph,
+    storage: &Storage,
+    mut homes: Vec<Home>,
+    on: &str,
+    alike: Alike,
+) -> Result<String, Failure> {
+    let layers = Layers::new(graph);
+    // A layer has one colour: that of its tensor that is worst off.
+    let outputs = |layer: &Layer| -> Vec<usize> {
+        layer.steps.iter().flat_map(|&s| &graph.steps[s].outputs).copied().collect()
+    };
+    let mut marks = Vec::new();
+    for layer in &layers.layers {
+        let worst = outputs(layer).into_iter().map(|id| homes[id]).max().unwrap_or(Home::Unknown);
+        outputs(layer).into_iter().for_each(|id| homes[id] = worst);
+        marks.push(worst);
+    }
+    let subtitle = format!(
+        "{} layers, {} MACs an image, {} weights; {} bits, batch {}{on}",
+        layers.layers.len(),
+        count(graph.macs()),
+        count(graph.elements(Role::Weight) + graph.elements(Role::Norm)),
+        storage.bits,
+        storage.batch,
+    );
+    let parts = fold(&layers, alike, &marks);
+    let picture =
+        Picture { graph, layers: &layers, parts: &parts, storage, homes: &homes, subtitle: &subtitle };
+    Ok(svg(&picture)?)
+}
+
 /// The picture of a model.
 fn draw(args: &Args) -> Result<String, Failure> {
     let graph = args.sizes.graph()?;
-    let layers = Layers::new(&graph);
-    let alike = match args.fold {
-        Fold::Never => Alike::Never,
-        Fold::Equal => Alike::Equal,
-        Fold::Shape => Alike::Shape,
-    };
     let mut bits = args.precision.unwrap_or(Precision::F32).bits();
     let (mut places, mut on) = (vec![Home::Unknown; graph.tensors.len()], String::new());
     if let (Some(model), Some(name)) = (&args.sizes.model, &args.config) {
         let config = config_of(name)?;
         bits = u64::from(config.operand_bits);
         let compiled = compile(&Network::load(model)?, &config, true)?;
-        places = homes(&graph, &layers, &compiled);
+        places = homes(&graph, &compiled);
         on = format!(", on {}", config.name);
     }
     let storage = Storage { batch: args.batch, bits, vector: 1 };
-    let subtitle = format!(
-        "{} layers, {} MACs an image, {} weights; {bits} bits, batch {}{on}",
-        layers.layers.len(),
-        count(graph.macs()),
-        count(graph.elements(Role::Weight) + graph.elements(Role::Norm)),
-        args.batch,
-    );
-    let home = |layer: &Layer| {
-        let outputs = layer.steps.iter().flat_map(|&s| &graph.steps[s].outputs);
-        outputs.map(|&id| places[id]).max()
+    let alike = match args.fold {
+        Fold::Never => Alike::Never,
+        Fold::Equal => Alike::Equal,
+        Fold::Shape => Alike::Shape,
     };
-    let marks: Vec<Option<Home>> = layers.layers.iter().map(home).collect();
-    let parts = fold(&layers, alike, &marks);
-    let picture = Picture {
-        graph: &graph,
-        layers: &layers,
-        parts: &parts,
-        storage: &storage,
-        homes: &places,
-        subtitle: &subtitle,
-    };
-    Ok(svg(&picture)?)
+    picture(&graph, &storage, places, &on, alike)
 }
 
 /// Writes a picture as what its file's name says.

@@ -23,6 +23,7 @@ mod figures;
 mod fuzz;
 mod generate;
 mod graph;
+mod interrupt;
 mod job;
 mod memory;
 mod merge;

@@ -1,21 +1,21 @@
 //! `koch memory`.
 
-use crate::args::{OutputArgs, config_of, write_file};
+use crate::args::{OutputArgs, SizesArgs, config_of, write_file};
 use crate::budget;
 use crate::out::{Printed, print_table};
-use crate::{Failure, Outcome};
+use crate::{Failure, Outcome, interrupt};
 use clap::ValueEnum;
 use compiler::network::Network;
 use compiler::offsets::{csv::Table, exact, heuristic};
-use compiler::onnx;
 use compiler::program::compile;
 use footprint::lives::{Lives, Sharing, Storage, lives};
-use footprint::{Graph, Kind, Role, import, training};
+use footprint::{Graph, Kind, Role, training};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use spec::isa::{INSTRUCTION_BYTES, Instruction};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Bytes to whose multiples tensors are aligned: two words of a buffer.
@@ -23,9 +23,8 @@ const ALIGN: u64 = 64;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// An ONNX model, float or quantised; its numbers are not read.
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    #[command(flatten)]
+    sizes: SizesArgs,
     /// Images at a time.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     batch: u64,
@@ -42,13 +41,13 @@ pub struct Args {
     #[arg(long, default_value_t = 1, value_name = "LANES", value_parser = clap::value_parser!(u64).range(1..=1 << 12))]
     vector: u64,
     /// Count the program and the parameters that this config needs for the model too, which is quantised then.
-    #[arg(long, value_name = "NAME|FILE", conflicts_with = "training")]
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["training", "table"])]
     config: Option<String>,
     /// Write the plan: buffers with their first step, the one after their last, size and offset, as CSV in the format of
     /// MiniMalloc.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
-    /// How long to look for the best offsets, and with a budget for the best plan.
+    /// How long to look for the best offsets, and with a budget for the best plan. Ctrl-C ends it earlier with the best so far.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     seconds: u64,
     #[command(flatten)]
@@ -274,10 +273,15 @@ fn plans(graph: &Graph, storage: &Storage, args: &Args) -> Result<(Plans, Lives)
     let problem = overlap.problem(graph, ALIGN)?;
     let (first, heuristic) = heuristic::best(&problem);
     let bar = Bar::new();
+    let stop = interrupt::flag()?;
     let start = Instant::now();
     let best = exact::minimise(&problem, u64::MAX, &mut |progress| {
         bar.tell(&progress);
-        if start.elapsed() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if start.elapsed() < limit && !stop.load(Ordering::Relaxed) {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
     });
     if let Some(path) = &args.plan {
         let table = Table { problem, offsets: Some(best.allocation.offsets.clone()) };
@@ -494,12 +498,12 @@ impl Printed for MemoryReport {
 }
 
 pub fn run(args: &Args) -> Outcome {
-    let model = onnx::Model::load(&args.model)?;
-    let graph = import::graph(&model).map_err(|e| e.in_file(&args.model))?;
+    let graph = args.sizes.graph()?;
     if args.budget.given() {
         let time = Duration::from_secs(args.seconds);
         return budget::run(&args.whole(&graph), &args.storage(), &args.budget, time, &args.output);
     }
-    let machine = args.config.as_ref().map(|config| Machine::new(&args.model, config)).transpose()?;
+    let machine = args.sizes.model.as_ref().zip(args.config.as_ref());
+    let machine = machine.map(|(model, config)| Machine::new(model, config)).transpose()?;
     report(&graph, machine, args)?.print(&args.output)
 }
