@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long)]
     no_recompute: bool,
     /// Most steps that the solver is given; neighbours are put together in larger networks.
-    #[arg(long, default_value_t = 90, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(2..=400))]
+    #[arg(long, default_value_t = 300, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(2..=1000))]
     groups: u64,
     /// Write the plan of --budget: what is done, one action a row (CSV).
     #[arg(long, value_name = "FILE", requires = "budget")]

@@ -143,6 +143,13 @@ pub fn plan(
             start = Some((cost.total(), schedule));
         }
     }
+    let polished = plan.best().and_then(|(_, schedule, _)| heuristic::polished(problem, schedule, budget));
+    if let Some(schedule) = polished {
+        plan.add(problem, budget, Method::Polished, schedule);
+        if let (None, Some((_, best, cost))) = (&grouped, plan.best()) {
+            start = Some((cost.total(), best.clone()));
+        }
+    }
     // Nothing is cheaper than every step once.
     let done = |plan: &Plan| plan.best().is_some_and(|(_, _, cost)| cost.total() == problem.once());
     if done(&plan) {
