@@ -127,7 +127,7 @@ def budgets(networks, methods, *flags):
     """Overhead in per cent by budget and method. What the solver finds in its time differs from machine to machine."""
     rows = []
     for name in ("vgg19", "resnet50", "unet"):
-        r = networks.report(name, "--training", "--batch", "32", "--sweep-budget", "6", "--seconds", "20", *flags)
+        r = networks.report(name, "--training", "--batch", "32", "--sweep-budget", "6", "--seconds", "10", *flags)
         for bound in reversed(r["bounds"]):
             of = {row["method"]: row for row in r["rows"] if row["budget"] == bound["budget"]}
             best = min(row["total"] for row in of.values() if row["feasible"])
