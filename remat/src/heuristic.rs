@@ -26,7 +26,7 @@ pub enum Method {
     /// What is cheapest to restore for its bytes and the time since it was touched goes when room is needed
     /// (DTR, arXiv 2006.09616).
     Stale,
-    /// The same with the time until it is read again.
+    /// The same with the time until it is read again, and powers of cost and time, of which the best are taken.
     Distant,
     /// From everything kept, one tensor after the other is spilled or computed again, the one first that saves most for its
     /// cost; then what proves needless is taken back.
@@ -93,6 +93,8 @@ impl fmt::Display for Method {
     }
 }
 
+/// Powers that are tried.
+const POWERS: [f64; 5] = [0.0, 0.25, 0.5, 1.0, 2.0];
 /// Sizes of segment that are tried.
 const SIZES: u64 = 48;
 
@@ -260,9 +262,17 @@ fn ratio(problem: &Problem, uses: &Uses, budget: u64, choices: Vec<Choice>) -> O
 pub fn polished(problem: &Problem, schedule: &[Action], budget: u64) -> Option<Schedule> {
     let uses = Uses::new(problem);
     let fates = fates(problem, schedule).into_iter();
+    let mut times = vec![0; problem.steps().len()];
+    for &action in schedule {
+        if let Action::Compute(k) = action {
+            times[k] += 1;
+        }
+    }
     let choice = |(id, fate): (TensorId, Fate)| match fate {
         Fate::Recomputed if uses.gap[id].is_some() => Choice::Again,
         Fate::Spilled => Choice::Spill,
+        // What others are computed from again.
+        Fate::Kept if problem.readers(id).iter().any(|&k| times[k] > 1) => Choice::Hold,
         Fate::Kept | Fate::Recomputed => Choice::Last,
     };
     ratio(problem, &uses, budget, fates.enumerate().map(choice).collect())
@@ -303,7 +313,10 @@ pub fn schedule(problem: &Problem, method: Method, budget: u64) -> Option<Schedu
         }
         Method::Farthest => simulated(problem, Evict::Farthest),
         Method::Stale => simulated(problem, Evict::Stale),
-        Method::Distant => simulated(problem, Evict::Distant),
+        Method::Distant => {
+            let pairs = POWERS.iter().flat_map(|&cost| POWERS.map(|steps| Evict::Distant { cost, steps }));
+            pairs.filter_map(|evict| simulator::schedule(problem, evict, budget)).collect()
+        }
         Method::Ratio => ratio(problem, &uses, budget, all(Choice::Last)).into_iter().collect(),
         _ => vec![],
     };
