@@ -54,13 +54,21 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "budget")]
     schedule: Option<PathBuf>,
     /// Draw the curve of --sweep-budget (.svg or .png).
-    #[arg(long, value_name = "FILE", requires = "sweep_budget")]
+    #[arg(long, value_name = "FILE", requires = "sweep_budget", value_parser = picture)]
     plot: Option<PathBuf>,
 }
 
 fn parse_bandwidth(text: &str) -> Result<f64, String> {
     let bytes = text.parse().ok().filter(|b| (1.0 / FINE..=1e6).contains(b));
     bytes.ok_or_else(|| "no bandwidth: give bytes per operation or cycle, 0.000001 to 1000000".into())
+}
+
+fn picture(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("svg" | "png") => Ok(path),
+        _ => Err("ends neither in .svg nor in .png; give one of these".into()),
+    }
 }
 
 impl Args {
@@ -417,7 +425,7 @@ impl Planner<'_> {
                 Size(budget),
                 subject.smallest,
                 subject.floor,
-                if self.args.spill.is_none() { ", or allow --spill" } else { "" }
+                if self.args.spill.is_none() && budget >= subject.floor { ", or allow --spill" } else { "" }
             )));
         };
         self.write_schedule(schedule)?;
@@ -481,15 +489,10 @@ impl Planner<'_> {
                 Method::ALL.map(of).into_iter().filter(|(_, points)| !points.is_empty()).collect();
             let figure = budget_figure(&report.subject.network, &report.subject.unit, &series);
             let picture = svg(&figure, 1000, figure.height + 40)?;
-            match path.extension().and_then(|e| e.to_str()) {
-                Some("svg") => write_file(path, picture.as_bytes())?,
-                Some("png") => write_file(path, &png(&picture, 2)?)?,
-                _ => {
-                    return Err(Failure::Input(format!(
-                        "{}: ends neither in .svg nor in .png; give one of these",
-                        path.display()
-                    )));
-                }
+            if path.extension().is_some_and(|e| e == "png") {
+                write_file(path, &png(&picture, 2)?)?;
+            } else {
+                write_file(path, picture.as_bytes())?;
             }
         }
         report.print(output)
