@@ -432,7 +432,7 @@ impl Planner<'_> {
         let offsets = self.work.offsets(schedule, ALIGN)?;
         let start = Instant::now();
         let best = exact::minimise(&offsets, u64::MAX, &mut |_| {
-            if start.elapsed() < self.limits.time {
+            if start.elapsed() < self.limits.time && !self.stop.load(Ordering::Relaxed) {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())

@@ -357,11 +357,6 @@ impl<'a> Program<'a> {
         same.map(|same| (self.columns[same[0].0], same.iter().map(|(_, factor)| factor).sum())).collect()
     }
 
-    /// Variables and constraints.
-    pub fn size(&self) -> [usize; 2] {
-        [self.rows.num_cols(), self.rows.num_rows()]
-    }
-
     /// Lets HiGHS look for values for some time, from `start` on if they are of any use.
     pub fn solve(&self, start: Option<&[f64]>, limit: Duration) -> Answer {
         let nothing = Answer { values: None, bound: self.problem.once(), infeasible: false, optimal: false };
