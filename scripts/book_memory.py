@@ -120,14 +120,14 @@ def public():
     return run.stdout
 
 
-METHODS = ("keep-all", "recompute-all", "sqrt-segments", "greedy-segments", "spill-all", "farthest-use", "dtr", "dtr-ahead", "greedy-ratio", "lp-rounding", "milp")
+METHODS = ("keep-all", "recompute-all", "sqrt-segments", "greedy-segments", "spill-all", "farthest-use", "dtr", "dtr-ahead", "greedy-ratio", "polished", "lp-rounding", "milp")
 
 
 def budgets(networks, methods, *flags):
     """Overhead in per cent by budget and method. What the solver finds in its time differs from machine to machine."""
     rows = []
     for name in ("vgg19", "resnet50", "unet"):
-        r = networks.report(name, "--training", "--batch", "32", "--sweep-budget", "6", "--seconds", "12", "--groups", "60", *flags)
+        r = networks.report(name, "--training", "--batch", "32", "--sweep-budget", "6", "--seconds", "10", *flags)
         for bound in reversed(r["bounds"]):
             of = {row["method"]: row for row in r["rows"] if row["budget"] == bound["budget"]}
             best = min(row["total"] for row in of.values() if row["feasible"])

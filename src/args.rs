@@ -410,3 +410,21 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     file.persist(path).map_err(|e| error(e.error))?;
     Ok(())
 }
+
+/// The path of a picture, whose extension says of which kind.
+pub fn picture_file(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("svg" | "png") => Ok(path),
+        _ => Err("ends neither in .svg nor in .png; give one of these".into()),
+    }
+}
+
+/// Writes a picture as what its file's name says, a PNG with `scale` pixels to one of the picture.
+pub fn write_picture(path: &Path, svg: &str, scale: u32) -> Result<(), Failure> {
+    if path.extension().is_some_and(|e| e == "png") {
+        write_file(path, &report::png(svg, scale)?)
+    } else {
+        write_file(path, svg.as_bytes())
+    }
+}

@@ -1,7 +1,7 @@
 //! `koch memory --budget` and `--sweep-budget`: what to keep, to spill and to compute again.
 
-use crate::args::{OutputArgs, config_of, write_file};
-use crate::graph::{picture, write_picture};
+use crate::args::{OutputArgs, config_of, picture_file, write_file, write_picture};
+use crate::graph::picture;
 use crate::memory::{Bar, human};
 use crate::out::{Printed, print_table};
 use crate::{Failure, Outcome, interrupt};
@@ -53,16 +53,16 @@ pub struct Args {
     #[arg(long)]
     no_recompute: bool,
     /// Most steps that the solver is given; neighbours are put together in larger networks.
-    #[arg(long, default_value_t = 90, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(2..=400))]
+    #[arg(long, default_value_t = 300, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(2..=1000))]
     groups: u64,
     /// Write the plan of --budget: what is done, one action a row (CSV).
     #[arg(long, value_name = "FILE", requires = "budget")]
     schedule: Option<PathBuf>,
     /// Draw the network with the plan of --budget: what is kept, spilled and computed again (.svg or .png).
-    #[arg(long, value_name = "FILE", requires = "budget")]
+    #[arg(long, value_name = "FILE", requires = "budget", value_parser = picture_file)]
     graph: Option<PathBuf>,
     /// Draw the curve of --sweep-budget (.svg or .png).
-    #[arg(long, value_name = "FILE", requires = "sweep_budget")]
+    #[arg(long, value_name = "FILE", requires = "sweep_budget", value_parser = picture_file)]
     plot: Option<PathBuf>,
 }
 
@@ -427,7 +427,7 @@ impl Planner<'_> {
                 Size(budget),
                 subject.smallest,
                 subject.floor,
-                if self.args.spill.is_none() { ", or allow --spill" } else { "" }
+                if self.args.spill.is_none() && budget >= subject.floor { ", or allow --spill" } else { "" }
             )));
         };
         self.write_schedule(schedule)?;
@@ -447,7 +447,7 @@ impl Planner<'_> {
         let offsets = self.work.offsets(schedule, ALIGN)?;
         let start = Instant::now();
         let best = exact::minimise(&offsets, u64::MAX, &mut |_| {
-            if start.elapsed() < self.limits.time {
+            if start.elapsed() < self.limits.time && !self.stop.load(Ordering::Relaxed) {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())

@@ -1,6 +1,6 @@
 //! `koch graph`.
 
-use crate::args::{SizesArgs, config_of, write_file};
+use crate::args::{SizesArgs, config_of, picture_file, write_picture};
 use crate::memory::Precision;
 use crate::{Failure, Outcome, timeline};
 use ::report::{Chart, Data};
@@ -14,7 +14,7 @@ use footprint::lives::Storage;
 use footprint::{Graph, Role};
 use spec::MemorySpec;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Width of the picture of a step.
 const WIDTH: u32 = 1400;
@@ -24,7 +24,7 @@ pub struct Args {
     #[command(flatten)]
     sizes: SizesArgs,
     /// A .svg or .png file.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_parser = picture_file)]
     output: PathBuf,
     /// Show which tensors stay on chip when this config computes the model, which is quantised then.
     #[arg(long, value_name = "NAME|FILE", conflicts_with = "table")]
@@ -158,15 +158,6 @@ fn draw(args: &Args) -> Result<String, Failure> {
         Fold::Shape => Alike::Shape,
     };
     picture(&graph, &storage, places, &on, alike)
-}
-
-/// Writes a picture as what its file's name says.
-pub fn write_picture(path: &Path, svg: &str, scale: u32) -> Outcome {
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("svg") => write_file(path, svg.as_bytes()),
-        Some("png") => write_file(path, &::report::png(svg, scale)?),
-        _ => Err(Failure::Input(format!("{}: give a file whose name ends in .svg or .png", path.display()))),
-    }
 }
 
 pub fn run(args: &Args) -> Outcome {

@@ -70,3 +70,56 @@ fn the_program_is_counted() {
     let program = report["machine"]["program"].as_u64().expect("a number");
     assert!(said.contains(&format!("{program} bytes at")), "{program}: {said}");
 }
+
+/// The plan of a budget, its table and its actions agree.
+#[test]
+fn a_budget_is_kept_and_its_actions_are_written() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let model = "resnet56-cifar10-float";
+    let training = ["--training", "--batch", "8", "--seconds", "1"];
+    let sweep =
+        memory(model, &[&training[..], &["--sweep-budget", "3", "--plot", "curve.svg"]].concat(), dir.path());
+    let number =
+        |value: &Value, name: &str| value[name].as_u64().unwrap_or_else(|| panic!("no {name}: {value}"));
+    let [all, least, floor] = ["keep_all", "smallest", "floor"].map(|name| number(&sweep, name));
+    assert!(floor <= least && least < all, "{floor} {least} {all}");
+    let bounds = sweep["bounds"].as_array().expect("bounds");
+    assert_eq!(
+        bounds.iter().map(|b| number(b, "budget")).collect::<Vec<_>>(),
+        [least, least + (all - least) / 2, all]
+    );
+    for row in sweep["rows"].as_array().expect("rows").iter().filter(|r| r["feasible"] == true) {
+        assert!(number(row, "peak") <= number(row, "budget"), "{row}");
+        assert_eq!(number(row, "total"), number(row, "compute") + number(row, "transfer"));
+        assert!(number(row, "total") >= number(&sweep, "once"), "{row}");
+    }
+    assert!(std::fs::read_to_string(dir.path().join("curve.svg")).expect("the curve").contains("<svg"));
+
+    let budget = format!("{}", (least + all) / 2);
+    let flags = ["--budget", &budget, "--schedule", "actions.csv", "--spill", "0.5"];
+    let report = memory(model, &[&training[..], &flags].concat(), dir.path());
+    let best = report["methods"].as_array().expect("methods").iter().find(|m| m["method"] == report["best"]);
+    let total = number(best.expect("the best"), "total");
+    let others = report["methods"].as_array().expect("methods").iter().filter(|m| m["feasible"] == true);
+    assert!(others.clone().count() > 5 && others.map(|m| number(m, "total")).all(|other| other >= total));
+    let mut actions = csv::Reader::from_path(dir.path().join("actions.csv")).expect("actions");
+    let count =
+        |wanted: &str, records: &[csv::StringRecord]| records.iter().filter(|r| &r[0] == wanted).count();
+    let records: Vec<_> = actions.records().map(|r| r.expect("a row")).collect();
+    assert!(count("compute", &records) as u64 >= number(&report, "steps"));
+    let spilled =
+        report["tensors"].as_array().expect("tensors").iter().filter(|t| t["fate"] == "spilled").count();
+    assert_eq!(count("out", &records), spilled);
+}
+
+/// Too little is refused with what would do.
+#[test]
+fn a_budget_that_is_too_small_is_refused() {
+    let output = Command::new(env!("CARGO_BIN_EXE_koch"))
+        .args(["memory", "--model", &format!("{MODELS}/digits-int8-qoperator.onnx"), "--budget", "100"])
+        .output()
+        .expect("koch runs");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("--budget 100B") && said.contains("the smallest budget with one is"), "{said}");
+}

@@ -52,6 +52,9 @@ pub struct Placement {
     pub plans: Vec<Plan>,
 }
 
+/// Bytes and cycles.
+type Cost = (i64, i64);
+
 /// First and last step that touch each whole tensor.
 fn spans(lowered: &Lowered) -> Vec<Option<(usize, usize)>> {
     let mut spans: Vec<Option<(usize, usize)>> = vec![None; lowered.network.tensors.len()];
@@ -104,7 +107,7 @@ impl Placer<'_> {
             if last - first > MAX_SPAN {
                 continue;
             }
-            let mut best: Option<((i64, i64), Vec<Option<Chip>>)> = None;
+            let mut best: Option<(Cost, Vec<Option<Chip>>)> = None;
             for buffer in 0..3 {
                 let bases = match self.free(buffer, bytes, (first, last)) {
                     Some(base) => vec![(id, base)],
@@ -241,7 +244,7 @@ impl Placer<'_> {
     }
 
     /// Estimated bytes and cycles of these steps; none if one of them cannot be executed.
-    fn cost(&mut self, first: usize, last: usize) -> Option<(i64, i64)> {
+    fn cost(&mut self, first: usize, last: usize) -> Option<Cost> {
         let mut sum = (0, 0);
         for i in first..=last {
             let plan = self.plan(i).ok()?;

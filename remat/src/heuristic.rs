@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::problem::{Problem, StepId, TensorId};
-use crate::schedule::{Schedule, run};
+use crate::schedule::{Action, Fate, Schedule, fates, run};
 use crate::segments::{self, Choice, Need, Uses};
 use crate::simulator::{self, Evict};
 
@@ -26,11 +26,13 @@ pub enum Method {
     /// What is cheapest to restore for its bytes and the time since it was touched goes when room is needed
     /// (DTR, arXiv 2006.09616).
     Stale,
-    /// The same with the time until it is read again.
+    /// The same with the time until it is read again, and powers of cost and time, of which the best are taken.
     Distant,
     /// From everything kept, one tensor after the other is spilled or computed again, the one first that saves most for its
     /// cost; then what proves needless is taken back.
     Ratio,
+    /// The best of these, one tensor after the other changed as long as it gets cheaper.
+    Polished,
     /// The relaxation of the integer program, rounded.
     Rounded,
     /// The integer program.
@@ -51,7 +53,7 @@ impl Method {
         Self::Ratio,
     ];
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::KeepAll,
         Self::RecomputeAll,
         Self::Segments,
@@ -61,6 +63,7 @@ impl Method {
         Self::Stale,
         Self::Distant,
         Self::Ratio,
+        Self::Polished,
         Self::Rounded,
         Self::Milp,
     ];
@@ -77,6 +80,7 @@ impl Method {
             Self::Stale => "dtr",
             Self::Distant => "dtr-ahead",
             Self::Ratio => "greedy-ratio",
+            Self::Polished => "polished",
             Self::Rounded => "lp-rounding",
             Self::Milp => "milp",
         }
@@ -89,6 +93,8 @@ impl fmt::Display for Method {
     }
 }
 
+/// Powers that are tried.
+const POWERS: [f64; 5] = [0.0, 0.25, 0.5, 1.0, 2.0];
 /// Sizes of segment that are tried.
 const SIZES: u64 = 48;
 
@@ -239,8 +245,8 @@ impl Ratio<'_> {
     }
 }
 
-fn ratio(problem: &Problem, uses: &Uses, budget: u64) -> Option<Schedule> {
-    let choices = vec![Choice::Last; problem.tensors().len()];
+/// From the choices given to the cheapest ones nearby that are within the budget.
+fn ratio(problem: &Problem, uses: &Uses, budget: u64, choices: Vec<Choice>) -> Option<Schedule> {
     let need = Need { cost: 0, peak: 0, excess: 0 };
     let mut ratio = Ratio { problem, uses, budget, choices, need };
     ratio.need = ratio.need(&ratio.choices);
@@ -251,8 +257,29 @@ fn ratio(problem: &Problem, uses: &Uses, budget: u64) -> Option<Schedule> {
     Some(segments::schedule(problem, uses, &ratio.choices, false))
 }
 
-/// The schedule of a heuristic within a budget in bytes. [`Method::Rounded`] and [`Method::Milp`] are none: [`crate::relax`] and
-/// [`crate::milp`] take time limits.
+/// A schedule within a budget in bytes that does with each tensor what another one does, and is then changed tensor by tensor as
+/// long as it gets cheaper. None if the other one is of a kind that single decisions do not give.
+pub fn polished(problem: &Problem, schedule: &[Action], budget: u64) -> Option<Schedule> {
+    let uses = Uses::new(problem);
+    let fates = fates(problem, schedule).into_iter();
+    let mut times = vec![0; problem.steps().len()];
+    for &action in schedule {
+        if let Action::Compute(k) = action {
+            times[k] += 1;
+        }
+    }
+    let choice = |(id, fate): (TensorId, Fate)| match fate {
+        Fate::Recomputed if uses.gap[id].is_some() => Choice::Again,
+        Fate::Spilled => Choice::Spill,
+        // What others are computed from again.
+        Fate::Kept if problem.readers(id).iter().any(|&k| times[k] > 1) => Choice::Hold,
+        Fate::Kept | Fate::Recomputed => Choice::Last,
+    };
+    ratio(problem, &uses, budget, fates.enumerate().map(choice).collect())
+}
+
+/// The schedule of a heuristic within a budget in bytes. [`Method::Polished`] is none, which starts from another one: [`polished`];
+/// nor are [`Method::Rounded`] and [`Method::Milp`]: [`crate::relax`] and [`crate::milp`] take time limits.
 pub fn schedule(problem: &Problem, method: Method, budget: u64) -> Option<Schedule> {
     let uses = Uses::new(problem);
     let all = |choice: Choice| vec![choice; problem.tensors().len()];
@@ -286,8 +313,11 @@ pub fn schedule(problem: &Problem, method: Method, budget: u64) -> Option<Schedu
         }
         Method::Farthest => simulated(problem, Evict::Farthest),
         Method::Stale => simulated(problem, Evict::Stale),
-        Method::Distant => simulated(problem, Evict::Distant),
-        Method::Ratio => ratio(problem, &uses, budget).into_iter().collect(),
+        Method::Distant => {
+            let pairs = POWERS.iter().flat_map(|&cost| POWERS.map(|steps| Evict::Distant { cost, steps }));
+            pairs.filter_map(|evict| simulator::schedule(problem, evict, budget)).collect()
+        }
+        Method::Ratio => ratio(problem, &uses, budget, all(Choice::Last)).into_iter().collect(),
         _ => vec![],
     };
     let fits = candidates.into_iter().filter_map(|s| Some((run(problem, &s, budget).ok()?.total(), s)));

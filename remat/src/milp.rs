@@ -357,11 +357,6 @@ impl<'a> Program<'a> {
         same.map(|same| (self.columns[same[0].0], same.iter().map(|(_, factor)| factor).sum())).collect()
     }
 
-    /// Variables and constraints.
-    pub fn size(&self) -> [usize; 2] {
-        [self.rows.num_cols(), self.rows.num_rows()]
-    }
-
     /// Lets HiGHS look for values for some time, from `start` on if they are of any use.
     pub fn solve(&self, start: Option<&[f64]>, limit: Duration) -> Answer {
         let nothing = Answer { values: None, bound: self.problem.once(), infeasible: false, optimal: false };
@@ -526,8 +521,10 @@ pub struct State {
     pub infeasible: bool,
 }
 
-/// The first time that HiGHS gets without a look at what it found.
+/// The least time that HiGHS gets without a look at what it found.
 const FIRST: Duration = Duration::from_secs(4);
+/// The part of all time that it gets so at first.
+const PART: u32 = 3;
 
 /// Searches for the best schedule within `budget` bytes, from `start` on, until it is proven or `limit` has passed. HiGHS runs for
 /// longer and longer times, each from the best values of the one before; `tell` hears of each and says whether to go on.
@@ -542,7 +539,7 @@ pub fn search(
     let begin = Instant::now();
     let mut values = start.map(|schedule| program.values(schedule));
     let mut state = State { schedule: None, bound: problem.once(), proven: false, infeasible: false };
-    let mut slice = FIRST;
+    let mut slice = FIRST.max(limit / PART);
     loop {
         let left = limit.saturating_sub(begin.elapsed());
         if left.is_zero() {

@@ -129,18 +129,29 @@ pub fn plan(
         None => schedule.to_vec(),
     };
     let mut start: Option<(u64, Schedule)> = None;
+    // What may move tensors need not: a heuristic that does may end up with more.
+    let alone = problem.link().and_then(|_| problem.clone().with(None, problem.recompute()).ok());
     for method in Method::HEURISTICS {
         if !go_on(&plan, method) {
             return plan;
         }
-        if let Some(schedule) = heuristic::schedule(problem, method, budget) {
-            plan.add(problem, budget, method, schedule);
+        for problem in [Some(problem), alone.as_ref()].into_iter().flatten() {
+            if let Some(schedule) = heuristic::schedule(problem, method, budget) {
+                plan.add(problem, budget, method, schedule);
+            }
         }
         let Some(schedule) = heuristic::schedule(small, method, budget) else { continue };
         let Ok(cost) = run(small, &schedule, budget) else { continue };
         plan.add(problem, budget, method, expand(&schedule));
         if start.as_ref().is_none_or(|(least, _)| cost.total() < *least) {
             start = Some((cost.total(), schedule));
+        }
+    }
+    let polished = plan.best().and_then(|(_, schedule, _)| heuristic::polished(problem, schedule, budget));
+    if let Some(schedule) = polished {
+        plan.add(problem, budget, Method::Polished, schedule);
+        if let (None, Some((_, best, cost))) = (&grouped, plan.best()) {
+            start = Some((cost.total(), best.clone()));
         }
     }
     // Nothing is cheaper than every step once.

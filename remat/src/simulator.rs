@@ -5,14 +5,19 @@ use crate::problem::{Problem, StepId, TensorId};
 use crate::schedule::Schedule;
 
 /// What makes room first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Evict {
     /// What is read again latest (Belady, 1966).
     Farthest,
     /// The least cost to restore for each byte and step since it was last touched (DTR: Kirisame et al., arXiv 2006.09616).
     Stale,
-    /// The least cost to restore for each byte and step until it is read again.
-    Distant,
+    /// The least cost to restore, to a power, for each byte and step until it is read again, to another power.
+    Distant {
+        /// Of the cost.
+        cost: f64,
+        /// Of the steps.
+        steps: f64,
+    },
 }
 
 /// Makes beyond which a schedule is given up, for each step.
@@ -85,11 +90,13 @@ impl Simulator<'_> {
             (Some(a), Some(b)) => a.min(b),
             (a, b) => a.or(b)?,
         };
-        let size = self.problem.tensors()[id].bytes as f64 / (cost as f64 + 1.0);
+        let bytes = self.problem.tensors()[id].bytes as f64;
+        let cost = cost as f64 + 1.0;
+        let ahead = next - self.now;
         Some(match self.evict {
-            Evict::Farthest => (next - self.now) as f64,
-            Evict::Stale => size * (1 + self.makes.len() - self.touched[id]) as f64,
-            Evict::Distant => size * (1 + next - self.now) as f64,
+            Evict::Farthest => ahead as f64,
+            Evict::Stale => bytes / cost * (1 + self.makes.len() - self.touched[id]) as f64,
+            Evict::Distant { cost: c, steps } => bytes / cost.powf(c) * ((1 + ahead) as f64).powf(steps),
         })
     }
 
