@@ -5,7 +5,7 @@
 
 KOCH is the command's path; without it, cargo builds and runs it. The networks are those of
 footprint/tests/fixtures/topologies.zip. The table of public problems is written with --public only, those of budgets
-with --budgets. With --check the chapter stays as it is, and differences go to stderr. Exit code 1
+and the picture with --budgets. With --check the chapter stays as it is, and differences go to stderr. Exit code 1
 if --check finds a difference, 2 if something cannot be run or read.
 """
 
@@ -150,11 +150,17 @@ def smallest(networks):
     return table([" network", "steps", "all kept, GB", "computed again, GB", "spilled too, GB", "largest step, GB"], rows)
 
 
+def picture(networks):
+    """GoogLeNet in two thirds of its memory."""
+    to = CHAPTER.parent / "googlenet-budget.svg"
+    networks.report("googlenet", "--training", "--batch", "32", "--budget", "500MiB", "--spill", "0.05", "--graph", str(to))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("koch", nargs="?", help="the koch command; without it, cargo runs it")
     parser.add_argument("--public", action="store_true", help="the table of public problems too: minutes")
-    parser.add_argument("--budgets", action="store_true", help="the tables of budgets too: minutes")
+    parser.add_argument("--budgets", action="store_true", help="the tables of budgets and the picture too: minutes")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -165,6 +171,8 @@ def main():
         if args.budgets:
             known = [method for method in METHODS if method not in ("spill-all", "farthest-use")]
             tables["budgets"] = budgets(networks, known)
+            if not args.check:
+                picture(networks)
             tables["spills"] = budgets(networks, [method for method in METHODS if "segments" not in method], "--spill", "0.025")
         if args.public:
             tables["public"] = public()

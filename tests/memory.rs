@@ -96,7 +96,7 @@ fn a_budget_is_kept_and_its_actions_are_written() {
     assert!(std::fs::read_to_string(dir.path().join("curve.svg")).expect("the curve").contains("<svg"));
 
     let budget = format!("{}", (least + all) / 2);
-    let flags = ["--budget", &budget, "--schedule", "actions.csv", "--spill", "0.5"];
+    let flags = ["--budget", &budget, "--schedule", "actions.csv", "--graph", "plan.svg", "--spill", "0.5"];
     let report = memory(model, &[&training[..], &flags].concat(), dir.path());
     let best = report["methods"].as_array().expect("methods").iter().find(|m| m["method"] == report["best"]);
     let total = number(best.expect("the best"), "total");
@@ -110,6 +110,13 @@ fn a_budget_is_kept_and_its_actions_are_written() {
     let spilled =
         report["tensors"].as_array().expect("tensors").iter().filter(|t| t["fate"] == "spilled").count();
     assert_eq!(count("out", &records), spilled);
+    let picture = std::fs::read_to_string(dir.path().join("plan.svg")).expect("the picture");
+    assert!(picture.contains("output on chip"));
+    let others = ["recomputed", "spilled"].map(|fate| {
+        report["tensors"].as_array().expect("tensors").iter().filter(|t| t["fate"] == fate).count()
+    });
+    assert!(others.iter().sum::<usize>() > 0, "{report}");
+    assert!(others[1] > 0 || !picture.contains("output off chip"));
 }
 
 /// Too little is refused with what would do.
@@ -122,4 +129,30 @@ fn a_budget_that_is_too_small_is_refused() {
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("--budget 100B") && said.contains("the smallest budget with one is"), "{said}");
+}
+
+const LAYERS: &str = "\
+name,op,C_in,H_in,W_in,K,H_out,W_out,R,S,stride_h,stride_w,MACs
+a,Conv,3,16,16,8,8,8,3,3,2,2,13824
+b,Conv,8,8,8,16,8,8,3,3,1,1,73728
+c,Conv,16,8,8,16,8,8,1,1,1,1,16384
+";
+
+/// With a config's cycles as costs, every step once is what the cycle model says of the layers.
+#[test]
+fn costs_are_the_cycle_models() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("net.csv"), LAYERS).expect("a table");
+    let run = |args: &[&str]| -> Value {
+        let koch = Command::new(env!("CARGO_BIN_EXE_koch")).args(args).current_dir(dir.path()).output();
+        let output = koch.expect("koch runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let table = ["--table", "net.csv", "--json"];
+    let model = run(&[&["model", "--config", "tiny"], &table[..]].concat());
+    let budget = ["memory", "--precision", "int8", "--budget", "1MiB", "--cost", "tiny"];
+    let report = run(&[&budget, &table[..]].concat());
+    assert_eq!(report["once"], model["total"]["cycles"], "{model}");
+    assert!(report["once"].as_u64() > Some(10_000));
 }
