@@ -71,6 +71,7 @@ pub fn spread(m: &mut Module, bytes: u32, stride: u32, bus: u32) {
         m.assign("data", id("write_data_i").part(word, bytes * 8));
     } else if bytes < bus {
         m.assign("data", id("write_data_i").range(bytes * 8 - 1, 0));
+        m.unused("write_data", [id("write_data_i").range(bus * 8 - 1, bytes * 8)]);
     } else {
         m.assign("data", cat(parts));
     }

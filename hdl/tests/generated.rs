@@ -9,7 +9,7 @@ fn corner(name: &str, toml: &str) -> Config {
     Config::new(name, spec).expect("a legal config")
 }
 
-/// One row and one lane with a narrow bus; the widest of everything; sizes that are no powers of two.
+/// One row and one lane with a narrow bus; the widest of everything; sizes that are no powers of two; words narrower than the bus.
 fn corners() -> Vec<Config> {
     vec![
         corner(
@@ -27,6 +27,10 @@ fn corners() -> Vec<Config> {
         corner(
             "tall",
             "rows = 16\ncols = 4\noperand_bits = 16\nibuf = \"4KiB\"\nwbuf = \"5KiB\"\nobuf = \"3KiB\"\nbus_bits = 256\n",
+        ),
+        corner(
+            "padded",
+            "rows = 2\ncols = 12\noperand_bits = 16\nibuf = \"4KiB\"\nwbuf = \"3KiB\"\nobuf = \"2KiB\"\nbus_bits = 256\n",
         ),
     ]
 }
