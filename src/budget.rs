@@ -346,7 +346,7 @@ impl Printed for BudgetReport {
         }
         let verdict = if self.proven { "proven" } else { "the time was up" };
         say!(
-            "Best: {}. In {} groups of steps no plan costs less than {} ({verdict}).",
+            "Best: {}. In {} groups of steps no plan of the integer program's form costs less than {} ({verdict}).",
             self.best,
             self.groups,
             self.bound

@@ -92,7 +92,7 @@ fn plans_of_networks_run_and_cost_no_more_than_any_heuristic() {
             for budget in [least, least + (most - least) / 2, most] {
                 let plan = plan(&problem, budget, &limits, &mut |_| true);
                 let (_, schedule, cost) = plan.best().unwrap_or_else(|| panic!("{name} in {budget}"));
-                for method in Method::HEURISTICS {
+                for &method in Method::HEURISTICS {
                     if let Some(schedule) = heuristic::schedule(&problem, method, budget) {
                         let other = run(&problem, &schedule, budget).unwrap();
                         assert!(cost.total() <= other.total(), "{name} {budget} {method}");

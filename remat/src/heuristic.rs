@@ -40,18 +40,6 @@ pub enum Method {
 }
 
 impl Method {
-    /// The heuristics, which take no solver.
-    pub const HEURISTICS: [Self; 9] = [
-        Self::KeepAll,
-        Self::RecomputeAll,
-        Self::Segments,
-        Self::GreedySegments,
-        Self::SpillAll,
-        Self::Farthest,
-        Self::Stale,
-        Self::Distant,
-        Self::Ratio,
-    ];
     /// All of them.
     pub const ALL: [Self; 12] = [
         Self::KeepAll,
@@ -67,6 +55,8 @@ impl Method {
         Self::Rounded,
         Self::Milp,
     ];
+    /// The heuristics that start from nothing, which take no solver.
+    pub const HEURISTICS: &'static [Self] = Self::ALL.split_at(9).0;
 
     /// Its name in tables.
     pub fn name(self) -> &'static str {

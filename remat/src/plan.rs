@@ -131,7 +131,7 @@ pub fn plan(
     let mut start: Option<(u64, Schedule)> = None;
     // What may move tensors need not: a heuristic that does may end up with more.
     let alone = problem.link().and_then(|_| problem.clone().with(None, problem.recompute()).ok());
-    for method in Method::HEURISTICS {
+    for &method in Method::HEURISTICS {
         if !go_on(&plan, method) {
             return plan;
         }
@@ -217,7 +217,7 @@ const HALVINGS: usize = 24;
 /// The smallest budget that a heuristic finds a schedule for, and the bytes that no schedule is below.
 pub fn smallest(problem: &Problem) -> (u64, u64) {
     let floor = problem.floor();
-    let quick = Method::HEURISTICS.into_iter().filter(|m| *m != Method::Ratio);
+    let quick = Method::HEURISTICS.iter().copied().filter(|m| *m != Method::Ratio);
     let least = |budget: u64| {
         let peaks = quick.clone().filter_map(|method| {
             let schedule = heuristic::schedule(problem, method, budget)?;

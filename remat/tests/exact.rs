@@ -249,7 +249,7 @@ fn random_graphs_cost_what_dynamic_programming_says() {
             cases += 1;
             harder += usize::from(found.is_some_and(|cost| cost > problem.once()));
             never += usize::from(found.is_none());
-            for method in Method::HEURISTICS {
+            for &method in Method::HEURISTICS {
                 if let Some(schedule) = heuristic::schedule(&problem, method, budget) {
                     run(&problem, &schedule, budget).expect("a heuristic's schedule");
                 }

@@ -140,7 +140,7 @@ fn heuristics_of_random_graphs_run_in_their_budgets() {
         for part in 0..=4 {
             let budget = least + (most.peak - least) * part / 4;
             let mut any = false;
-            for method in Method::HEURISTICS {
+            for &method in Method::HEURISTICS {
                 if let Some(schedule) = heuristic::schedule(&problem, method, budget) {
                     run(&problem, &schedule, budget).unwrap_or_else(|fault| panic!("{method}: {fault}"));
                     *found.entry(method).or_insert(0) += 1;
