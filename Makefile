@@ -29,8 +29,8 @@ test: setup check ## Checks, then every test
 
 check: ## Formatting, lints and documentation, warnings denied
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	cargo clippy --workspace --release --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --release --no-deps
 
 bench: setup out/zoo/resnet50-int8.onnx ## Measure speed
 	$(KOCH) bench

@@ -538,7 +538,9 @@ pub fn search(
     let program = Program::new(problem, budget, true);
     let begin = Instant::now();
     let mut values = start.map(|schedule| program.values(schedule));
-    let mut state = State { schedule: None, bound: problem.once(), proven: false, infeasible: false };
+    // The first incumbent, as far as the form has it.
+    let schedule = values.as_ref().map(|values| program.schedule(values));
+    let mut state = State { schedule, bound: problem.once(), proven: false, infeasible: false };
     let mut slice = FIRST.max(limit / PART);
     loop {
         let left = limit.saturating_sub(begin.elapsed());
