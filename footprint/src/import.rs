@@ -67,6 +67,9 @@ impl<'a> Importer<'a> {
         inputs: &[TensorId],
         constants: Vec<Value>,
     ) -> Result<Vec<TensorId>> {
+        for constant in &constants {
+            count(&constant.shape)?;
+        }
         let value = |&id: &TensorId| {
             let shape = self.graph.tensors[id].shape.clone();
             Some(Value { shape, constant: false, data: None })

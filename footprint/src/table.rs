@@ -14,7 +14,7 @@ use compiler::onnx::{Attribute, ImportError, Node};
 
 use crate::graph::{Graph, TensorId};
 use crate::import::Importer;
-use crate::shape::{Data, Result, Value};
+use crate::shape::{Data, Result, Value, count};
 
 /// A row: its line in the file, and its cells by name.
 struct Row<'a> {
@@ -122,7 +122,7 @@ fn nodes(row: &Row<'_>, shape: &[u64]) -> Result<Vec<(Node, Vec<Vec<u64>>)>> {
         "Conv" => {
             let (cin, cout, groups) = (row.need("C_in")?, row.need("K")?, row.number("group", Some(1))?);
             let sizes = vec![cout, cin / groups.max(1), row.need("R")?, row.need("S")?];
-            let products: u64 = sizes.iter().product();
+            let products = count(&sizes).map_err(|e| row.error(&e.to_string()))?;
             let bias = row.number("weights", Some(products))? > products;
             let constants = if bias { vec![sizes, vec![cout]] } else { vec![sizes] };
             Ok(vec![(with_int(node(name, "Conv", row.window()?), "group", groups), constants)])

@@ -78,6 +78,7 @@ fn damaged_tables_are_refused() {
         ("192,256", "192,255", "line 2: n0: act_out is 255, its sizes make 256"),
         ("Relu", "Frobnicate", "line 3: n1: operator Frobnicate is not one"),
         ("C_in", "Cin", "no column `C_in`"),
+        ("8,3,3,1,1", "8,4000000000,4000000000,1,1", "line 2: n0: "),
         ("Conv,3", "Conv,three", "line 2: n0: C_in is `three`: a whole number"),
     ] {
         let text = format!("{head}{good}").replacen(from, to, 1);
