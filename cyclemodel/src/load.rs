@@ -164,16 +164,16 @@ impl<'a> Writer<'a> {
         loop {
             if !self.busy {
                 let Some((visible, &load)) = self.window.head() else { return };
-                let t = self.at.max(visible);
+                // In the last cycle of the one before; one more makes the first piece.
+                let t = self.at.saturating_sub(1).max(visible);
                 self.window.pop(t);
                 self.start(load);
-                self.at = t + 1;
+                self.at = t + 2;
             }
             match self.phase {
                 Phase::Data => return,
                 Phase::Done => {
-                    // An instruction that has nothing to write takes one cycle all the same.
-                    self.at += 1;
+                    // An instruction that has nothing to write is found out in that cycle.
                     self.complete(shared);
                 }
                 Phase::PadLeft | Phase::PadRight => {
@@ -318,6 +318,10 @@ impl<'a> Writer<'a> {
             }
             // The stream may end inside a row; then the row ends there.
             if self.left == 0 || self.runs_left == 0 {
+                if self.left > 0 && self.load.pad_right != 0 {
+                    // The first piece of what follows is not made ahead.
+                    self.at += 1;
+                }
                 self.next_phase(shared);
                 self.advance(shared);
             }

@@ -39,6 +39,7 @@ leaf! {
     reg {
         running: Bit,
         at_chunk: Bits<8>,
+        next_chunk: Bits<8>,
         at_row: Bits<4>,
         offset: Bits<24>,
     }
@@ -57,17 +58,18 @@ leaf! {
 impl Logic for Drain {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, running, at_chunk, at_row, offset);
+        dff_setup!(self, clock, running, at_chunk, next_chunk, at_row, offset);
         self.go.next = self.start.val() | self.running.q.val();
         self.row_over.next = self.at_row.q.val() == self.last_row.val();
         self.over.next =
-            self.go.val() & self.row_over.val() & ((self.at_chunk.q.val() + 1) == self.tile_chunks.val());
+            self.go.val() & self.row_over.val() & (self.next_chunk.q.val() == self.tile_chunks.val());
         if self.go.val() {
             self.running.d.next = true;
             self.at_row.d.next = self.at_row.q.val() + 1;
             if self.row_over.val() {
                 self.at_row.d.next = 0.into();
-                self.at_chunk.d.next = self.at_chunk.q.val() + 1;
+                self.at_chunk.d.next = self.next_chunk.q.val();
+                self.next_chunk.d.next = self.next_chunk.q.val() + 1;
                 self.offset.d.next = self.offset.q.val() + self.chunk_bytes.val();
             }
         }
@@ -75,6 +77,7 @@ impl Logic for Drain {
             self.running.d.next = false;
             self.at_row.d.next = 0.into();
             self.at_chunk.d.next = 0.into();
+            self.next_chunk.d.next = 1.into();
             self.offset.d.next = 0.into();
         }
         self.step.next = self.go.val();

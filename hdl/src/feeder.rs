@@ -106,12 +106,18 @@ leaf! {
         last_ky: Bit,
         begin: Bit,
         end: Bit,
-        /// A long turn, a short one, is of one cycle.
+        /// In this cycle of the turn an operand goes out; it is the turn's last.
+        within: Bit,
+        final_one: Bit,
+        /// A long turn, a short one, is of one cycle; it is of one operand.
         long_one: Bit,
         short_one: Bit,
-        /// Cycles until a tile may end; cycles by which the running tile's last turn would be too early.
+        long_single: Bit,
+        short_single: Bit,
+        /// Cycles until a tile may end; cycles by which the running tile's last turn would be too early, and if there are any.
         gap: Bits<12>,
         early: Bits<12>,
+        late: Bit,
         in_flight: Bits<3>,
         summed_read: Bit,
         summed_row: Bits<4>,
@@ -205,10 +211,15 @@ impl Logic for Feeder {
             last_ky,
             begin,
             end,
+            within,
+            final_one,
             long_one,
             short_one,
+            long_single,
+            short_single,
             gap,
             early,
+            late,
             in_flight,
             summed_read,
             summed_row,
@@ -231,11 +242,10 @@ impl Logic for Feeder {
         }
         self.last_turn.next = self.last_word.q.val() & self.last_kx.q.val() & self.last_ky.q.val();
         self.stall.next =
-            self.running.q.val() & self.last_turn.val() & self.begin.q.val() & (self.early.q.val() != 0);
+            self.running.q.val() & self.last_turn.val() & self.begin.q.val() & self.late.q.val();
         self.go.next = self.running.q.val() & !self.stall.val();
-        self.feed.next = self.go.val() & (self.phase.q.val() < self.length.val());
-        self.tile_end.next =
-            self.feed.val() & self.last_turn.val() & ((self.phase.q.val() + 1) == self.length.val());
+        self.feed.next = self.go.val() & self.within.q.val();
+        self.tile_end.next = self.feed.val() & self.last_turn.val() & self.final_one.q.val();
         self.turn_over.next = self.go.val() & self.end.q.val();
         self.finish.next = self.turn_over.val() & self.last_turn.val();
         self.start.next = self.tile_valid.val() & (!self.running.q.val() | self.finish.val());
@@ -251,10 +261,9 @@ impl Logic for Feeder {
         self.next_kx.next = self.kx_start.q.val() + bit_cast::<24, 20>(self.kx_pitch.q.val());
         self.next_ky.next = self.ky_start.q.val() + self.ky_pitch.q.val();
         self.weight_fed.next = self.weight.q.val();
-        if self.feed.val() {
+        if self.within.q.val() {
             self.weight_fed.next = self.weight.q.val() + 1;
         }
-        self.weight.d.next = self.weight_fed.val();
         // Columns are modulo 2^26: before the map is beyond it.
         self.next_word_column.next = self.word_column.q.val() + 1;
         self.next_kx_column.next = self.kx_column.q.val() + bit_cast::<26, 8>(self.kx_step.q.val());
@@ -262,6 +271,9 @@ impl Logic for Feeder {
             self.phase.d.next = self.phase.q.val() + 1;
             self.begin.d.next = false;
             self.end.d.next = (self.phase.q.val() + 2) == self.period.val();
+            self.within.d.next = self.within.q.val() & !self.final_one.q.val();
+            self.final_one.d.next = (self.phase.q.val() + 2) == self.length.val();
+            self.weight.d.next = self.weight_fed.val();
         }
         if self.go.val() & self.depth.val() {
             self.offset.d.next = self.offset.q.val() + bit_cast::<24, 20>(self.in_x.q.val());
@@ -273,9 +285,12 @@ impl Logic for Feeder {
             self.word.d.next = self.word.q.val() + 1;
             self.last_word.d.next = (self.word.q.val() + 2) == self.words.q.val();
             self.end.d.next = self.long_one.q.val();
+            self.within.d.next = true;
+            self.final_one.d.next = self.long_single.q.val();
             if !self.long.q.val() | ((self.word.q.val() + 1) == self.longs.q.val()) {
                 self.long.d.next = false;
                 self.end.d.next = self.short_one.q.val();
+                self.final_one.d.next = self.short_single.q.val();
             }
             self.offset.d.next =
                 self.offset.q.val() + (bit_cast::<24, 9>(self.length.val()) << self.operand_shift.val());
@@ -291,6 +306,7 @@ impl Logic for Feeder {
                 self.last_kx.d.next = (self.kx.q.val() + 2) == self.n_kx.q.val();
                 self.long.d.next = true;
                 self.end.d.next = self.long_one.q.val();
+                self.final_one.d.next = self.long_single.q.val();
                 self.kx.d.next = self.kx.q.val() + 1;
                 self.offset.d.next = self.next_kx.val();
                 self.word_start.d.next = self.next_kx.val();
@@ -358,6 +374,10 @@ impl Logic for Feeder {
             self.long_one.d.next = self.new_period.val() == 1;
             self.short_one.d.next = self.new_short_period.val() == 1;
             self.end.d.next = self.new_period.val() == 1;
+            self.within.d.next = true;
+            self.final_one.d.next = self.tile_length.val() == 1;
+            self.long_single.d.next = self.tile_length.val() == 1;
+            self.short_single.d.next = self.tile_short.val() == 1;
             self.w_kx_skip.d.next = self.tile_w_kx_skip.val();
             self.w_ky_skip.d.next = self.tile_w_ky_skip.val();
             self.phase_pitch.d.next = self.tile_phase_pitch.val();
@@ -396,19 +416,17 @@ impl Logic for Feeder {
         }
         self.early_after.next = bit_cast::<13, 12>(self.gap.q.val()) - self.tile_last_length.val();
         self.early_anew.next = bit_cast::<13, 12>(self.reload.val()) + 1 - self.tile_last_length.val();
-        if self.early.q.val() != 0 {
+        if self.late.q.val() {
             self.early.d.next = self.early.q.val() - 1;
+            self.late.d.next = self.early.q.val() != 1;
         }
         if self.start.val() {
             self.early.d.next = self.early_after.val().get_bits::<12>(0);
-            if self.early_after.val().get_bit(12) {
-                self.early.d.next = 0.into();
-            }
+            self.late.d.next = self.tile_last_length.val() < bit_cast::<13, 12>(self.gap.q.val());
             if self.tile_end.val() {
                 self.early.d.next = self.early_anew.val().get_bits::<12>(0);
-                if self.early_anew.val().get_bit(12) {
-                    self.early.d.next = 0.into();
-                }
+                self.late.d.next =
+                    self.tile_last_length.val() < (bit_cast::<13, 12>(self.reload.val()) + 1);
             }
         }
         if self.tile_end.val() & !self.drained.val() {
@@ -421,7 +439,7 @@ impl Logic for Feeder {
             self.running.d.next = false;
             self.unused.d.next = true;
             self.gap.d.next = 0.into();
-            self.early.d.next = 0.into();
+            self.late.d.next = false;
             self.in_flight.d.next = 0.into();
         }
 

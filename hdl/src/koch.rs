@@ -242,7 +242,7 @@ pub fn design(config: &Config) -> Design {
     w.wire("token_overflow", 1, overflow);
     let quiet = [
         "requester_quiet",
-        "writer_idle",
+        "load_pieces_idle",
         "lister_quiet",
         "feeder_array_idle",
         "gatherer_quiet",
@@ -337,7 +337,7 @@ pub fn design(config: &Config) -> Design {
             ("load_valid", net("requester_request_valid")),
             ("load_address", net("load_runs_burst_address")),
             ("load_beats", net("load_runs_burst_beats")),
-            ("load_take", net("writer_take")),
+            ("load_take", net("load_pieces_word_over")),
             ("arready", net("m_axi_arready")),
             ("rvalid", net("m_axi_rvalid")),
             ("rlast", net("m_axi_rlast")),
@@ -383,10 +383,6 @@ pub fn design(config: &Config) -> Design {
         ("advance", net("requester_advance")),
     ]);
     w.leaf(&runs, "load_runs", inputs);
-    w.body.unused(
-        "load_runs",
-        ["load_runs_burst_bytes", "load_runs_burst_long", "load_runs_burst_lane"].map(id),
-    );
     let (_, load_width) = fields(Engine::Load);
     w.inst(
         queue::module(),
@@ -403,11 +399,32 @@ pub fn design(config: &Config) -> Design {
     let writer = load_writer::LoadWriter::new(config);
     let mut inputs = field_inputs(&writer, Engine::Load, "window_data");
     inputs.extend([
-        ("clear", net("control_flush")),
         ("valid", net("window_valid")),
-        ("word", net("reads_load_word")),
+        ("finish", net("load_pieces_finish")),
+        ("none", net("load_pieces_idle")),
     ]);
     w.leaf(&writer, "writer", inputs);
+    let pieces = pieces::Pieces::new(config);
+    let of = |name: &str| field(&load_fields, "window_data", name);
+    w.leaf(
+        &pieces,
+        "load_pieces",
+        [
+            ("clear", net("control_flush")),
+            ("start", net("writer_pop")),
+            ("buffer", of("buffer")),
+            ("row", of("dst")),
+            ("row_pitch", of("dst_pitch")),
+            ("row_bytes", of("row_bytes")),
+            ("pad_left", of("pad_left")),
+            ("pad_right", of("pad_right")),
+            ("run", of("src")),
+            ("run_bytes", of("run_bytes")),
+            ("runs", of("runs")),
+            ("run_pitch", of("run_pitch")),
+            ("ready", net("reads_load_word")),
+        ],
+    );
     let lane = size;
     w.inst(
         load_aligner::module(config),
@@ -415,21 +432,20 @@ pub fn design(config: &Config) -> Design {
         [],
         &[],
         [
-            ("write", net("writer_write")),
+            ("write", net("load_pieces_pass")),
             ("buffer", net("writer_write_buffer")),
-            ("address", net("writer_write_address")),
-            ("bytes", net("writer_write_bytes")),
-            ("lane", id("writer_write_lane").range(lane - 1, 0)),
-            ("padding", net("writer_write_padding")),
+            ("address", net("load_pieces_address")),
+            ("bytes", net("load_pieces_bytes")),
+            ("lane", id("load_pieces_lane").range(lane - 1, 0)),
+            ("padding", net("load_pieces_padding")),
             ("fill", net("writer_write_fill")),
             ("word", net("m_axi_rdata")),
         ],
     );
-    unused(&mut w.body, "write_lane", "writer_write_lane", 6, &[(0, lane)]);
-    let module = leaf::module(&writer);
+    unused(&mut w.body, "load_lane", "load_pieces_lane", 6, &[(0, lane)]);
     let held: Vec<(u32, u32)> = load_fields
         .iter()
-        .filter(|(name, ..)| module.find_port(&format!("{name}_i")).is_some())
+        .filter(|(name, ..)| !name.starts_with("pop_") && *name != "push_prev")
         .map(|(_, l, w)| (*l, *w))
         .collect();
     unused(&mut w.body, "window", "window_data", load_width, &held);
@@ -525,11 +541,11 @@ pub fn design(config: &Config) -> Design {
     );
     w.leaf(&feeder, "feeder", inputs.iter().map(|(n, e)| (n.as_str(), e.clone())));
     let tile = [
+        ("tile_p_base", 16, "lister_tile_p_base"),
         ("tile_slot", 2, "lister_tile_slot"),
         ("tile_last", 1, "lister_tile_last"),
         ("tile_rows", 5, "lister_tile_rows"),
         ("tile_chunks", 8, "lister_tile_chunks"),
-        ("tile_p_base", 16, "lister_tile_p_base"),
         ("tile_push_prev", 1, "lister_tile_push_prev"),
         ("tile_push_next", 1, "lister_tile_push_next"),
     ];
@@ -537,7 +553,11 @@ pub fn design(config: &Config) -> Design {
     w.inst(
         queue::module(),
         "tiles",
-        [("Width", Expr::from(tile_bits)), ("Depth", Expr::from(timing::TILE_SLOTS))],
+        [
+            ("Width", Expr::from(tile_bits)),
+            ("Depth", Expr::from(timing::TILE_SLOTS)),
+            ("Early", Expr::from(tile_bits - tile[0].1)),
+        ],
         &[("data", tile_bits)],
         [
             ("clear", net("control_flush")),
@@ -617,7 +637,7 @@ pub fn design(config: &Config) -> Design {
                 ("drain_data", net("outputs")),
                 ("feed", net("feeder_read")),
                 ("feed_address", net("feeder_read_address")),
-                ("store_address", net("gatherer_read_address")),
+                ("store_address", net("store_pieces_address")),
             ])
             .chain(second.into_iter().filter(|_| has_post)),
     );
@@ -779,13 +799,32 @@ pub fn design(config: &Config) -> Design {
         ("halt", net("control_halt")),
         ("valid", net("store_queue_valid")),
         ("tokens", net("compute_store_count")),
-        ("burst_bytes", net("store_runs_burst_bytes")),
-        ("burst_long", net("store_runs_burst_long")),
-        ("burst_lane", net("store_runs_burst_lane")),
+        ("burst_beats", net("store_runs_burst_beats")),
         ("burst_last", net("store_runs_burst_last")),
+        ("word_over", net("store_pieces_word_over")),
         ("slots_full", net("sender_slots_full")),
     ]);
     w.leaf(&gatherer, "gatherer", inputs);
+    let of = |name: &str| field(&store_fields, "store_queue_data", name);
+    w.leaf(
+        &pieces,
+        "store_pieces",
+        [
+            ("clear", net("control_flush")),
+            ("start", net("gatherer_pop")),
+            ("buffer", lit(2, 0)),
+            ("row", of("src")),
+            ("row_pitch", of("seg_pitch")),
+            ("row_bytes", of("seg_bytes")),
+            ("pad_left", lit(20, 0)),
+            ("pad_right", lit(20, 0)),
+            ("run", of("dst")),
+            ("run_bytes", of("run_bytes")),
+            ("runs", of("runs")),
+            ("run_pitch", of("run_pitch")),
+            ("ready", net("gatherer_read")),
+        ],
+    );
     let mut inputs = field_inputs(&runs, Engine::Store, "store_queue_data");
     inputs.extend([
         ("start", net("gatherer_pop")),
@@ -813,11 +852,11 @@ pub fn design(config: &Config) -> Design {
         &[],
         [
             ("read", net("gatherer_read")),
-            ("offset", id("gatherer_read_address").range(offset - 1, 0)),
-            ("bytes", net("gatherer_read_bytes")),
-            ("lane", net("gatherer_read_lane")),
+            ("offset", id("store_pieces_address").range(offset - 1, 0)),
+            ("bytes", id("store_pieces_bytes").range(6, 0)),
+            ("lane", net("store_pieces_lane")),
             ("first", net("gatherer_beat_first")),
-            ("last", net("gatherer_beat_last")),
+            ("last", net("store_pieces_word_over")),
             ("slot", net("gatherer_slot")),
             ("beat", id("gatherer_beat").range(beat_bits - 1, 0)),
             ("send_slot", net("sender_slot")),
@@ -827,6 +866,11 @@ pub fn design(config: &Config) -> Design {
         .chain([("word", net("buffers_store"))]),
     );
     unused(&mut w.body, "gatherer_beat", "gatherer_beat", 6, &[(0, beat_bits)]);
+    unused(&mut w.body, "store_bytes", "store_pieces_bytes", 8, &[(0, 7)]);
+    w.body.unused(
+        "store_pieces",
+        ["store_pieces_pass", "store_pieces_padding", "store_pieces_finish", "store_pieces_idle"].map(id),
+    );
     unused(&mut w.body, "sender_beat", "sender_beat", 6, &[(0, beat_bits)]);
     w.delay("burst_ready", timing::GATHER_LATENCY - 1, &[("burst_ready", 1, net("gatherer_burst_done"))]);
     w.leaf(
@@ -897,7 +941,7 @@ pub fn design(config: &Config) -> Design {
             _ => panic!("counter {name} counts nothing"),
         }
     };
-    w.wire("word_taken", 1, id("reads_load_word") & "writer_take");
+    w.wire("word_taken", 1, id("reads_load_word") & "load_pieces_word_over");
     let inputs: Vec<(&str, Expr)> = Counters::ALL.iter().map(|(n, _)| (*n, input(n))).collect();
     w.inst(
         counters::module(),

@@ -35,6 +35,7 @@ pub mod load_requester;
 pub mod load_writer;
 pub mod pbuf;
 pub mod pe;
+pub mod pieces;
 pub mod post;
 pub mod post_operands;
 pub mod post_result;

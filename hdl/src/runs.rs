@@ -20,11 +20,6 @@ leaf! {
     out {
         burst_address: Bits<32>,
         burst_beats: Bits<8>,
-        burst_bytes: Bits<13>,
-        /// 64 bytes or more.
-        burst_long: Bit,
-        /// Position of the burst's first byte in its bus word.
-        burst_lane: Bits<6>,
         burst_last: Bit,
     }
     reg {
@@ -38,7 +33,6 @@ leaf! {
         bytes: Bits<13>,
         /// The burst is all that is left of the run.
         whole: Bit,
-        long: Bit,
     }
     wire {
         lane: Bits<13>,
@@ -62,7 +56,7 @@ leaf! {
 impl Logic for Runs {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, at, left, begin, size, pitch, count, beats, bytes, whole, long);
+        dff_setup!(self, clock, at, left, begin, size, pitch, count, beats, bytes, whole);
 
         // A burst ends with the run, or where its last possible beat or the page ends.
         self.lane.next = (self.at.q.val() & self.bus_mask.val()).get_bits::<13>(0);
@@ -82,11 +76,9 @@ impl Logic for Runs {
         if self.prepare.val() {
             self.whole.d.next = self.fits.val();
             self.bytes.d.next = self.capacity.val();
-            self.long.d.next = (self.capacity.val() >> 6) != 0;
             self.beats.d.next = self.capacity_beats.val().get_bits::<8>(0);
             if self.fits.val() {
                 self.bytes.d.next = self.left.q.val().get_bits::<13>(0);
-                self.long.d.next = (self.left.q.val().get_bits::<13>(0) >> 6) != 0;
                 self.beats.d.next = self.left_beats.val().get_bits::<8>(0);
             }
         }
@@ -112,9 +104,6 @@ impl Logic for Runs {
 
         self.burst_address.next = self.at.q.val() & !self.bus_mask.val();
         self.burst_beats.next = self.beats.q.val();
-        self.burst_bytes.next = self.bytes.q.val();
-        self.burst_long.next = self.long.q.val();
-        self.burst_lane.next = self.lane.val().get_bits::<6>(0);
         self.burst_last.next = (self.count.q.val() == 1) & self.whole.q.val();
     }
 }

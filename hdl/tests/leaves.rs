@@ -93,14 +93,21 @@ leaf_test!(load_requester, hdl::load_requester::LoadRequester::new, ["tiny"], |r
     _ => None,
 });
 
-leaf_test!(load_writer, hdl::load_writer::LoadWriter::new, ["default"], |rng, port| match port {
+leaf_test!(pieces, hdl::pieces::Pieces::new, ["default"], |rng, port| match port {
     "clear_i" => chance(rng, 1),
-    "valid_i" | "word_i" => chance(rng, 90),
+    "ready_i" => chance(rng, 90),
+    "start_i" => chance(rng, 3),
     "buffer_i" => Some(rng.below(3)),
     "run_bytes_i" => few(rng, 7),
     "row_bytes_i" => few(rng, 6),
     "runs_i" => few(rng, 3),
     "pad_left_i" | "pad_right_i" => few(rng, 5).map(|v| if v & 1 == 0 { 0 } else { v }),
+    _ => None,
+});
+
+leaf_test!(load_writer, hdl::load_writer::LoadWriter::new, ["default"], |rng, port| match port {
+    "valid_i" => chance(rng, 80),
+    "finish_i" | "none_i" => chance(rng, 30),
     _ => None,
 });
 
@@ -153,8 +160,8 @@ leaf_test!(store_gatherer, hdl::store_gatherer::StoreGatherer::new, ["default"],
     "valid_i" => chance(rng, 95),
     "pop_prev_i" => few(rng, 2),
     "tokens_i" => few(rng, 4),
-    "seg_bytes_i" => few(rng, 6).map(|v| v + 1),
-    "burst_bytes_i" => few(rng, 7).map(|v| v + 1),
+    "burst_beats_i" => few(rng, 3).map(|v| v + 1),
+    "word_over_i" => chance(rng, 60),
     "burst_last_i" => chance(rng, 40),
     "slots_full_i" => chance(rng, 20),
     _ => None,
