@@ -135,8 +135,9 @@ impl Compute {
                 ready.max(self.array_idle())
             }
             Instruction::Rect(rect) => ready
-                .max(shared.load_to_compute.available(rect.pop_prev))
-                .max(shared.store_to_compute.available(rect.pop_next)),
+                .max(self.queue.served().map_or(NEVER, |(served, _)| served))
+                .max(shared.load_to_compute.available(rect.pop_prev).saturating_add(1))
+                .max(shared.store_to_compute.available(rect.pop_next).saturating_add(1)),
             _ => ready,
         }
     }

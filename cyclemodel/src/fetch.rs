@@ -21,7 +21,7 @@ pub(crate) struct Fetch<'a> {
     free: Time,
     /// Bytes that have arrived, in all.
     arrived_bytes: usize,
-    /// From when each instruction can be dispatched.
+    /// From when each instruction can be taken out of the buffer; it can be dispatched in the next cycle.
     arrived: Vec<Time>,
     /// When each instruction was dispatched.
     dispatched: Vec<Time>,
@@ -86,7 +86,7 @@ impl<'a> Fetch<'a> {
 
     fn next(&self) -> Option<(Time, &Result<Instruction, isa::DecodeError>)> {
         let k = self.dispatched.len();
-        Some((*self.arrived.get(k)?, self.instructions.get(k)?))
+        Some((*self.arrived.get(k)? + 1, self.instructions.get(k)?))
     }
 
     pub fn dispatch_time<L: Copy, C: Copy, S: Copy>(
@@ -143,7 +143,7 @@ impl<'a> Fetch<'a> {
         self.requests.iter().enumerate().filter_map(|(k, &t)| {
             let first = k * self.batch;
             let end = (first + self.batch).min(self.instructions.len());
-            Some((first..end, t, *self.arrived.get(end - 1)?))
+            Some((first..end, t, *self.arrived.get(end - 1)? + 1))
         })
     }
 
@@ -162,6 +162,8 @@ impl<'a> Fetch<'a> {
     }
 
     pub fn quiet_from(&self) -> Time {
-        self.dispatched.last().map_or(0, |t| t + 1).max(self.arrived.last().copied().unwrap_or(0))
+        let head = self.next().filter(|_| self.ended.is_none()).map_or(0, |(arrived, _)| arrived);
+        let arrived = self.arrived.last().copied().unwrap_or(0);
+        self.dispatched.last().map_or(0, |t| t + 1).max(arrived).max(head)
     }
 }

@@ -43,7 +43,7 @@ impl Tokens {
         self.visible.push(t + 1);
     }
 
-    /// The first cycle in which `count` tokens can be popped.
+    /// The first cycle in which `count` tokens are there; an instruction that waits for them is taken in the next.
     fn available(&self, count: u32) -> Time {
         match count as usize {
             0 => 0,
@@ -89,6 +89,12 @@ impl<I: Copy> Queue<I> {
 
     fn head(&self) -> Option<(Time, &I)> {
         self.entries.front().map(|(visible, instruction)| (*visible, instruction))
+    }
+
+    /// Like [`Self::head`], with the first cycle in which its tokens, if they are there, have been seen to be.
+    fn served(&self) -> Option<(Time, &I)> {
+        let after = self.pops.last().map_or(0, |t| t + 1);
+        self.head().map(|(visible, instruction)| (visible.max(after) + 1, instruction))
     }
 
     fn pop(&mut self, t: Time) {

@@ -69,12 +69,12 @@ impl<'a> Requester<'a> {
     }
 
     pub fn pop_time(&self, shared: &Shared, writer: &Writer) -> Time {
-        match self.queue.head() {
-            Some((visible, load)) if self.runs.runs == 0 => self
+        match self.queue.served() {
+            Some((served, load)) if self.runs.runs == 0 => self
                 .ready
-                .max(visible)
-                .max(shared.store_to_load.available(load.pop_prev))
-                .max(shared.compute_to_load.available(load.pop_next))
+                .max(served)
+                .max(shared.store_to_load.available(load.pop_prev).saturating_add(1))
+                .max(shared.compute_to_load.available(load.pop_next).saturating_add(1))
                 .max(writer.window.room()),
             _ => NEVER,
         }
@@ -164,8 +164,8 @@ impl<'a> Writer<'a> {
         loop {
             if !self.busy {
                 let Some((visible, &load)) = self.window.head() else { return };
-                // In the last cycle of the one before; one more makes the first piece.
-                let t = self.at.saturating_sub(1).max(visible);
+                // The cycle after makes the first piece.
+                let t = self.at.max(visible);
                 self.window.pop(t);
                 self.start(load);
                 self.at = t + 2;

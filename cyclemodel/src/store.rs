@@ -54,10 +54,11 @@ impl<'a> Store<'a> {
     }
 
     pub fn pop_time(&self, shared: &Shared) -> Time {
-        match self.queue.head() {
-            Some((visible, store)) if self.runs.runs == 0 => {
-                self.ready.max(visible).max(shared.compute_to_store.available(store.pop_prev))
-            }
+        match self.queue.served() {
+            Some((served, store)) if self.runs.runs == 0 => self
+                .ready
+                .max(served)
+                .max(shared.compute_to_store.available(store.pop_prev).saturating_add(1)),
             _ => NEVER,
         }
     }

@@ -9,7 +9,7 @@ pub const BUFFER: u32 = 16;
 
 leaf! {
     /// Instruction fetch: reads the program in batches into a buffer and dispatches it, in order, to the queues.
-    Fetch = "koch_fetch" (clock), latency "An instruction can be dispatched in the cycle after its last byte arrives.", for config;
+    Fetch = "koch_fetch" (clock), latency "An instruction can be dispatched two cycles after its last byte arrives.", for config;
     in {
         clear: Bit,
         busy: Bit,
@@ -34,7 +34,8 @@ leaf! {
         request_beats: Bits<8>,
         /// Where in the buffer the next beat goes.
         write_index: Bits<8>,
-        /// The instruction at the head of the buffer.
+        /// Take the next instruction out of the buffer, and where it is.
+        read: Bit,
         read_index: Bits<4>,
         load_push: Bit,
         compute_push: Bit,
@@ -61,11 +62,15 @@ leaf! {
         next: Bits<32>,
         left: Bits<32>,
         more: Bit,
+        /// It is one batch, or less.
+        last: Bit,
         /// Instructions asked for and not dispatched.
         held: Bits<5>,
-        /// Bytes that have arrived and instructions that were dispatched, modulo twice the buffer.
+        /// Bytes that have arrived and instructions that were taken out, modulo twice the buffer.
         arrived: Bits<10>,
         place: Bits<5>,
+        /// One is out and not dispatched.
+        out: Bit,
         index: Bits<8>,
         end: Bit,
         /// What was dispatched: a `quant`, whether the last one says by channel, a reduction, whether the last one is.
@@ -75,7 +80,6 @@ leaf! {
         by_channel: Bit,
     }
     wire {
-        last: Bit,
         count: Bits<8>,
         granted: Bit,
         active: Bit,
@@ -131,9 +135,11 @@ impl Logic for Fetch {
             next,
             left,
             more,
+            last,
             held,
             arrived,
             place,
+            out,
             index,
             end,
             quant,
@@ -145,9 +151,8 @@ impl Logic for Fetch {
         self.active.next = self.busy.val() & !self.halt.val() & !self.end.q.val();
 
         // Requests: a batch at a time, when the buffer has room for it.
-        self.last.next = self.left.q.val() <= bit_cast::<32, 8>(self.batch.val());
         self.count.next = self.batch.val();
-        if self.last.val() {
+        if self.last.q.val() {
             self.count.next = self.left.q.val().get_bits::<8>(0);
         }
         self.request_valid.next = self.active.val()
@@ -162,7 +167,8 @@ impl Logic for Fetch {
         if self.granted.val() {
             self.next.d.next = self.next.q.val() + (bit_cast::<32, 8>(self.batch.val()) << 5);
             self.left.d.next = self.left.q.val() - bit_cast::<32, 8>(self.batch.val());
-            self.more.d.next = !self.last.val();
+            self.more.d.next = !self.last.q.val();
+            self.last.d.next = self.left.q.val() <= (bit_cast::<32, 8>(self.batch.val()) << 1);
         }
         if self.beat.val() {
             self.arrived.d.next = self.arrived.q.val() + self.bus_bytes.val();
@@ -183,7 +189,7 @@ impl Logic for Fetch {
             | (self.is_compute.val() & self.compute_full.val())
             | (self.is_store.val() & self.store_full.val());
         self.truncated.next = self.active.val() & !self.more.q.val() & (self.held.q.val() == 0);
-        self.head.next = self.active.val() & (self.arrived.q.val().get_bits::<5>(5) != self.place.q.val());
+        self.head.next = self.active.val() & self.out.q.val();
         self.go.next = self.head.val() & !self.full.val();
         self.load_push.next = self.go.val() & self.is_load.val();
         self.compute_push.next = self.go.val() & self.is_compute.val();
@@ -191,8 +197,18 @@ impl Logic for Fetch {
         if self.granted.val() {
             self.held.d.next = self.held.q.val() + self.count.val().get_bits::<5>(0);
         }
+        self.read.next = (self.arrived.q.val().get_bits::<5>(5) != self.place.q.val())
+            & (self.go.val() | !self.out.q.val());
         if self.go.val() {
+            self.out.d.next = false;
+        }
+        if (self.arrived.q.val().get_bits::<5>(5) != self.place.q.val())
+            & (self.go.val() | !self.out.q.val())
+        {
+            self.out.d.next = true;
             self.place.d.next = self.place.q.val() + 1;
+        }
+        if self.go.val() {
             self.held.d.next = self.held.q.val() - 1;
             if self.granted.val() {
                 self.held.d.next = self.held.q.val() + (self.count.val().get_bits::<5>(0) - 1);
@@ -251,9 +267,11 @@ impl Logic for Fetch {
             self.next.d.next = self.program.val();
             self.left.d.next = self.instructions.val();
             self.more.d.next = self.instructions.val() != 0;
+            self.last.d.next = self.instructions.val() <= bit_cast::<32, 8>(self.batch.val());
             self.held.d.next = 0.into();
             self.arrived.d.next = 0.into();
             self.place.d.next = 0.into();
+            self.out.d.next = false;
             self.index.d.next = 0.into();
             self.end.d.next = false;
             self.quant.d.next = false;

@@ -289,6 +289,7 @@ pub fn design(config: &Config) -> Design {
             ("write", net("reads_fetch_beat")),
             ("write_index", id("fetch_write_index").range(index_bits - 1, 0)),
             ("write_data", net("m_axi_rdata")),
+            ("read", net("fetch_read")),
             ("read_index", net("fetch_read_index")),
         ],
     );
@@ -377,7 +378,7 @@ pub fn design(config: &Config) -> Design {
     let mut inputs = field_inputs(&runs, Engine::Load, "load_queue_data");
     let load_fields = fields(Engine::Load).0;
     inputs.extend([
-        ("start", net("requester_pop")),
+        ("start", net("requester_idle")),
         ("address", field(&load_fields, "load_queue_data", "src")),
         ("prepare", net("requester_prepare")),
         ("advance", net("requester_advance")),
@@ -387,12 +388,18 @@ pub fn design(config: &Config) -> Design {
     w.inst(
         queue::module(),
         "window",
-        [("Width", Expr::from(load_width)), ("Depth", Expr::from(LOAD_WINDOW))],
-        &[("data", load_width)],
+        [("Width", Expr::from(load_width + 3)), ("Depth", Expr::from(LOAD_WINDOW))],
+        &[("data", load_width + 3)],
         [
             ("clear", net("control_flush")),
             ("push", net("requester_pop")),
-            ("data", net("load_queue_data")),
+            (
+                "data",
+                cat(["pad_left", "pad_right", "runs"]
+                    .map(|name| field(&load_fields, "load_queue_data", name).any())
+                    .into_iter()
+                    .chain([net("load_queue_data")])),
+            ),
             ("pop", net("writer_pop")),
         ],
     );
@@ -418,6 +425,9 @@ pub fn design(config: &Config) -> Design {
             ("row_bytes", of("row_bytes")),
             ("pad_left", of("pad_left")),
             ("pad_right", of("pad_right")),
+            ("any_left", id("window_data").at(load_width + 2)),
+            ("any_right", id("window_data").at(load_width + 1)),
+            ("any_runs", id("window_data").at(load_width)),
             ("run", of("src")),
             ("run_bytes", of("run_bytes")),
             ("runs", of("runs")),
@@ -435,7 +445,7 @@ pub fn design(config: &Config) -> Design {
             ("write", net("load_pieces_pass")),
             ("buffer", net("writer_write_buffer")),
             ("address", net("load_pieces_address")),
-            ("bytes", net("load_pieces_bytes")),
+            ("last", net("load_pieces_last")),
             ("lane", id("load_pieces_lane").range(lane - 1, 0)),
             ("padding", net("load_pieces_padding")),
             ("fill", net("writer_write_fill")),
@@ -617,7 +627,7 @@ pub fn design(config: &Config) -> Design {
         [
             ("write", id("aligner_write").and(id("aligner_buffer").eq_(lit(2, buffer)))),
             ("write_address", net("aligner_address")),
-            ("write_bytes", net("aligner_bytes")),
+            ("write_last", net("aligner_last")),
             ("write_data", net("aligner_data")),
         ]
         .into_iter()
@@ -818,6 +828,9 @@ pub fn design(config: &Config) -> Design {
             ("row_bytes", of("seg_bytes")),
             ("pad_left", lit(20, 0)),
             ("pad_right", lit(20, 0)),
+            ("any_left", lit(1, 0)),
+            ("any_right", lit(1, 0)),
+            ("any_runs", lit(1, 1)),
             ("run", of("dst")),
             ("run_bytes", of("run_bytes")),
             ("runs", of("runs")),
@@ -827,7 +840,7 @@ pub fn design(config: &Config) -> Design {
     );
     let mut inputs = field_inputs(&runs, Engine::Store, "store_queue_data");
     inputs.extend([
-        ("start", net("gatherer_pop")),
+        ("start", net("gatherer_idle")),
         ("address", field(&store_fields, "store_queue_data", "dst")),
         ("prepare", net("gatherer_prepare")),
         ("advance", net("gatherer_advance")),
@@ -867,10 +880,9 @@ pub fn design(config: &Config) -> Design {
     );
     unused(&mut w.body, "gatherer_beat", "gatherer_beat", 6, &[(0, beat_bits)]);
     unused(&mut w.body, "store_bytes", "store_pieces_bytes", 8, &[(0, 7)]);
-    w.body.unused(
-        "store_pieces",
-        ["store_pieces_pass", "store_pieces_padding", "store_pieces_finish", "store_pieces_idle"].map(id),
-    );
+    let ends = ["pass", "padding", "last", "finish", "idle"].map(|n| id(format!("store_pieces_{n}")));
+    w.body.unused("store_pieces", ends);
+    w.body.unused("load_bytes", [id("load_pieces_bytes")]);
     unused(&mut w.body, "sender_beat", "sender_beat", 6, &[(0, beat_bits)]);
     w.delay("burst_ready", timing::GATHER_LATENCY - 1, &[("burst_ready", 1, net("gatherer_burst_done"))]);
     w.leaf(

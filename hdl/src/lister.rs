@@ -125,6 +125,8 @@ leaf! {
     reg {
         listing: Bit,
         full: Bit,
+        /// The instruction at the head of the queue is the one of the last cycle, and its tokens were there.
+        served: Bit,
         slot: Bits<2>,
         filled: Bits<5>,
         rows_listed: Bits<5>,
@@ -186,6 +188,7 @@ leaf! {
         is_post: Bit,
         is_table: Bit,
         ready: Bit,
+        can_take: Bit,
         no_load: Bit,
         no_store: Bit,
         go: Bit,
@@ -227,6 +230,7 @@ impl Logic for Lister {
             clock,
             listing,
             full,
+            served,
             slot,
             filled,
             rows_listed,
@@ -293,18 +297,17 @@ impl Logic for Lister {
         self.no_store.next =
             self.is_rect.val() & (self.store_tokens.val() < bit_cast::<16, 8>(self.pop_next.val()));
         self.ready.next = !self.listing.q.val() & !self.full.q.val();
-        self.go.next = self.ready.val()
-            & self.valid.val()
-            & !self.no_load.val()
-            & !self.no_store.val()
-            & (self.array_idle.val() | !(self.is_quant.val() | self.is_post.val() | self.is_table.val()))
-            & !self.halt.val();
+        self.can_take.next = self.ready.val() & self.valid.val() & !self.halt.val();
+        self.go.next = self.can_take.val()
+            & (self.served.q.val() | !self.is_rect.val())
+            & (self.array_idle.val() | !(self.is_quant.val() | self.is_post.val() | self.is_table.val()));
+        self.served.d.next = self.valid.val() & !self.no_load.val() & !self.no_store.val() & !self.go.val();
         self.pop.next = self.go.val();
         self.pop_tokens.next = self.go.val() & self.is_rect.val();
         self.quant.next = self.go.val() & self.is_quant.val();
         self.post.next = self.go.val() & self.is_post.val();
         self.table.next = self.go.val() & self.is_table.val();
-        if self.go.val() & self.is_quant.val() {
+        if self.can_take.val() & self.array_idle.val() & self.is_quant.val() {
             self.c_x_signed.d.next = self.x_signed.val();
             self.c_x_zero.d.next = self.x_zero.val();
             self.c_y_zero.d.next = self.y_zero.val();
@@ -316,7 +319,7 @@ impl Logic for Lister {
             self.c_largest.d.next =
                 self.by_channel.val() & self.quant_depth.val() & (self.quant_op.val() == 2);
         }
-        if self.go.val() & self.is_taps.val() {
+        if self.can_take.val() & self.is_taps.val() {
             self.t_last.d.next = self.last.val();
             self.t_n_ky.d.next = self.n_ky.val();
             self.t_n_kx.d.next = self.n_kx.val();
@@ -332,7 +335,7 @@ impl Logic for Lister {
             self.t_chunks.d.next = self.chunks.val();
         }
         // Phases are what words are over channels.
-        if self.go.val() & self.is_depth.val() {
+        if self.can_take.val() & self.is_depth.val() & self.by_channel.val() {
             self.t_last.d.next = true;
             self.t_n_ky.d.next = self.n_ky.val();
             self.t_n_kx.d.next = self.n_kx.val();
@@ -354,8 +357,11 @@ impl Logic for Lister {
         }
         self.margin.next = bits::<26>(0) - bit_cast::<26, 8>(self.t_pad.q.val());
         if self.go.val() & self.is_rect.val() {
-            self.column.d.next = self.margin.val();
             self.listing.d.next = true;
+        }
+        // A rectangle's fields may be taken before it is.
+        if self.ready.val() & self.is_rect.val() {
+            self.column.d.next = self.margin.val();
             self.r_chain.d.next = self.chain.val();
             self.r_push_prev.d.next = self.push_prev.val();
             self.r_push_next.d.next = self.push_next.val();
@@ -446,6 +452,7 @@ impl Logic for Lister {
         if self.clear.val() {
             self.listing.d.next = false;
             self.full.d.next = false;
+            self.served.d.next = false;
             self.slot.d.next = 0.into();
             self.filled.d.next = 0.into();
             self.push_load.d.next = false;

@@ -15,7 +15,7 @@ pub fn module(config: &Config) -> Module {
     m.input("write_i", 1)
         .input("buffer_i", 2)
         .input("address_i", 24)
-        .input("bytes_i", 8)
+        .input("last_i", 8)
         .input("lane_i", lane)
         .input("padding_i", 1)
         .input("fill_i", 16)
@@ -23,7 +23,7 @@ pub fn module(config: &Config) -> Module {
         .output("write_o", 1)
         .output("buffer_o", 2)
         .output("address_o", 24)
-        .output("bytes_o", 8)
+        .output("last_o", 8)
         .output("data_o", bus * 8);
     m.logic("turn", lane);
     m.logic("twice", bus * 16);
@@ -37,7 +37,7 @@ pub fn module(config: &Config) -> Module {
         [
             set_nb("buffer_o", "buffer_i"),
             set_nb("address_o", "address_i"),
-            set_nb("bytes_o", "bytes_i"),
+            set_nb("last_o", "last_i"),
             if_else(
                 "padding_i",
                 [set_nb("data_o", rep(bus * 8 / config.operand_bits, fill))],
@@ -58,7 +58,15 @@ pub fn spread(m: &mut Module, bytes: u32, stride: u32, bus: u32) {
     m.logic("first_byte", offset).logic("enable", bytes).logic("data", bytes * 8);
     m.blank();
     m.assign("first_byte", id("write_address_i").range(offset - 1, 0));
-    m.assign("enable", (!(rep(bytes, lit(1, 1)) << "write_bytes_i")) << "first_byte");
+    let last = id("write_last_i").range(offset - 1, 0);
+    let beyond = cat([rep(bytes, lit(1, 1)), lit(1, 0)]);
+    m.logic("beyond", bytes + 1);
+    m.assign("beyond", beyond << last);
+    m.assign("enable", (rep(bytes, lit(1, 1)) << "first_byte") & !id("beyond").range(bytes - 1, 0));
+    m.unused("beyond", [id("beyond").at(bytes)]);
+    if offset < 8 {
+        m.unused("write_last", [id("write_last_i").range(7, offset)]);
+    }
     let parts = (0..bytes).rev().map(|k| id("write_data_i").part(k % bus * 8, 8));
     if bytes == bus {
         m.assign("data", "write_data_i");
@@ -88,6 +96,6 @@ pub fn unused_address(m: &mut Module, port: &str, top: u32) {
 pub fn write_port(m: &mut Module, bus: u32) {
     m.input("write_i", 1)
         .input("write_address_i", 24)
-        .input("write_bytes_i", 8)
+        .input("write_last_i", 8)
         .input("write_data_i", bus * 8);
 }

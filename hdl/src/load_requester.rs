@@ -37,11 +37,14 @@ leaf! {
         prepare: Bit,
         advance: Bit,
         request_valid: Bit,
+        idle: Bit,
         /// Nothing can happen here unless an instruction or a token comes.
         quiet: Bit,
     }
     reg {
         state: Request,
+        /// The instruction at the head of the queue is the one of the last cycle, and its tokens were there.
+        served: Bit,
     }
     wire {
         enough: Bit,
@@ -53,11 +56,12 @@ leaf! {
 impl Logic for LoadRequester {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, state);
+        dff_setup!(self, clock, state, served);
         self.enough.next = (self.store_tokens.val() >= bit_cast::<16, 8>(self.pop_prev.val()))
             & (self.compute_tokens.val() >= bit_cast::<16, 8>(self.pop_next.val()));
         self.can_take.next =
-            self.valid.val() & self.enough.val() & !self.window_full.val() & !self.halt.val();
+            self.valid.val() & self.served.q.val() & !self.window_full.val() & !self.halt.val();
+        self.served.d.next = self.valid.val() & self.enough.val();
         self.pop.next = false;
         self.prepare.next = false;
         self.advance.next = false;
@@ -65,6 +69,9 @@ impl Logic for LoadRequester {
         match self.state.q.val() {
             Request::Idle => {
                 self.pop.next = self.can_take.val();
+                if self.can_take.val() {
+                    self.served.d.next = false;
+                }
                 if self.can_take.val() & (self.runs.val() != 0) {
                     self.state.d.next = Request::Prepare;
                 }
@@ -87,7 +94,9 @@ impl Logic for LoadRequester {
         }
         if self.clear.val() {
             self.state.d.next = Request::Idle;
+            self.served.d.next = false;
         }
+        self.idle.next = self.state.q.val() == Request::Idle;
         self.quiet.next = (self.state.q.val() == Request::Idle) & (!self.valid.val() | !self.enough.val());
     }
 }

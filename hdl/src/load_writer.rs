@@ -5,13 +5,13 @@ use crate::prelude::*;
 leaf! {
     /// The second half of the load engine: what of an instruction `koch_pieces` needs not know, while the bytes that
     /// arrive are laid down in rows.
-    LoadWriter = "koch_load_writer" (clock), latency "An instruction is taken in the last cycle of the one before.", for config;
+    LoadWriter = "koch_load_writer" (clock), latency "An instruction is taken in the cycle after the last one of the one before.", for config;
     in {
         valid: Bit,
         push_next: Bit,
         buffer: Bits<2>,
         fill: Bits<16>,
-        /// The instruction before is over with this cycle, or there is none.
+        /// The instruction before is over with this cycle; there is none.
         finish: Bit,
         none: Bit,
     }
@@ -34,8 +34,8 @@ impl Logic for LoadWriter {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(self, clock, push_later, target, filler);
-        self.pop.next = self.valid.val() & (self.finish.val() | self.none.val());
-        if self.valid.val() & (self.finish.val() | self.none.val()) {
+        self.pop.next = self.valid.val() & self.none.val();
+        if self.none.val() {
             self.push_later.d.next = self.push_next.val();
             self.target.d.next = self.buffer.val();
             self.filler.d.next = self.fill.val();

@@ -29,7 +29,7 @@ leaf! {
     Pieces = "koch_pieces" (clock), latency "The first piece can pass two cycles after a start.", for config;
     in {
         clear: Bit,
-        /// Take a new stream: when idle, or in the cycle of finish.
+        /// When idle: take the stream that is described.
         start: Bit,
         /// In the buffer: which one it is, where the first row begins, how far rows are apart, and of what they are.
         buffer: Bits<2>,
@@ -38,6 +38,10 @@ leaf! {
         row_bytes: Bits<20>,
         pad_left: Bits<20>,
         pad_right: Bits<20>,
+        /// Whether there is padding before rows and behind them, and whether there are runs.
+        any_left: Bit,
+        any_right: Bit,
+        any_runs: Bit,
         /// On the bus. Without runs there is padding alone.
         run: Bits<32>,
         run_bytes: Bits<24>,
@@ -54,6 +58,8 @@ leaf! {
         /// In the buffer, the address of its first byte.
         address: Bits<24>,
         bytes: Bits<8>,
+        /// The low bits of its last byte's address.
+        last: Bits<8>,
         /// Position in the bus word of its first byte.
         lane: Bits<6>,
         /// With this piece of data a bus word, or a run, is over.
@@ -146,9 +152,13 @@ impl Logic for Pieces {
         self.data.next = self.part.q.val() == Part::Data;
         self.pads.next = (self.part.q.val() == Part::PadLeft) | (self.part.q.val() == Part::PadRight);
         self.moves.next = (self.data.val() & self.ready.val()) | self.pads.val();
-        self.chunk_after.next =
-            bit_cast::<9, 8>(self.chunk.q.val()) + !bit_cast::<9, 6>(self.beat.q.val());
-        self.beat_after.next = bit_cast::<9, 6>(self.beat.q.val()) + !bit_cast::<9, 8>(self.chunk.q.val());
+        // a - b - 1 as 2a - (2b + 1), a single subtraction.
+        self.chunk_after.next = ((bit_cast::<10, 8>(self.chunk.q.val()) << 1)
+            - ((bit_cast::<10, 6>(self.beat.q.val()) << 1) | 1))
+            .get_bits::<9>(1);
+        self.beat_after.next = ((bit_cast::<10, 6>(self.beat.q.val()) << 1)
+            - ((bit_cast::<10, 8>(self.chunk.q.val()) << 1) | 1))
+            .get_bits::<9>(1);
         self.chunk_over.next = !self.data.val() | self.chunk_after.val().get_bit(8);
         self.beat_over.next = self.beat_after.val().get_bit(8);
         self.piece.next = bit_cast::<8, 6>(self.beat.q.val());
@@ -177,7 +187,7 @@ impl Logic for Pieces {
             _ => {}
         }
         self.cut.next = self.ready.val() & self.stream_over.val() & !self.part_over.val();
-        self.advance.next = self.fresh.val() | (self.moves.val() & self.chunk_over.val() & !self.cut.val());
+        self.advance.next = self.fresh.val() | (self.moves.val() & self.chunk_over.val());
         self.advance_run.next = self.fresh.val() | (self.data.val() & self.ready.val() & self.beat_over.val());
 
         // The next chunk in the buffer: of this part, or the first of the next.
@@ -188,10 +198,12 @@ impl Logic for Pieces {
         } else if self.next_new.q.val() {
             self.space.next = !self.next_row.q.val().get_bits::<8>(0) & self.mask.q.val();
         }
-        self.after_space.next =
-            bit_cast::<21, 20>(self.length.val()) + !bit_cast::<21, 8>(self.space.val());
-        self.spare.next =
-            bit_cast::<9, 8>(self.space.val()) + !bit_cast::<9, 8>(self.length.val().get_bits::<8>(0));
+        self.after_space.next = ((bit_cast::<22, 20>(self.length.val()) << 1)
+            - ((bit_cast::<22, 8>(self.space.val()) << 1) | 1))
+            .get_bits::<21>(1);
+        self.spare.next = ((bit_cast::<10, 8>(self.space.val()) << 1)
+            - ((bit_cast::<10, 8>(self.length.val().get_bits::<8>(0)) << 1) | 1))
+            .get_bits::<9>(1);
         // Sums of activation addresses stay in their buffer.
         self.next_word.next = (self.at.q.val() | bit_cast::<24, 8>(self.mask.q.val())) + 1;
         self.following.next = self.next_row.q.val() + bit_cast::<24, 20>(self.pitch.q.val());
@@ -257,6 +269,7 @@ impl Logic for Pieces {
         if self.cut.val() {
             self.part.d.next = Part::Begin;
             self.more.d.next = false;
+            self.room.d.next = self.mask.q.val();
             if !self.chunk_over.val() {
                 self.room.d.next = self.cut_room.val();
             }
@@ -269,8 +282,9 @@ impl Logic for Pieces {
             self.run_length.next = self.run_rest.q.val();
             self.run_space.next = self.bus_mask.val();
         }
-        self.run_after.next =
-            bit_cast::<25, 24>(self.run_length.val()) + !bit_cast::<25, 6>(self.run_space.val());
+        self.run_after.next = ((bit_cast::<26, 24>(self.run_length.val()) << 1)
+            - ((bit_cast::<26, 6>(self.run_space.val()) << 1) | 1))
+            .get_bits::<25>(1);
         if self.data.val() & self.ready.val() {
             self.beat.d.next = self.beat_after.val().get_bits::<6>(0);
             self.place.d.next = self.place.q.val() + self.piece.val().get_bits::<6>(0) + 1;
@@ -297,8 +311,8 @@ impl Logic for Pieces {
         if self.over.val() {
             self.part.d.next = Part::Idle;
         }
-        if self.start.val() {
-            self.part.d.next = Part::Begin;
+        // What is described is looked at all the time, so that a start changes nothing but the part.
+        if self.part.q.val() == Part::Idle {
             self.more.d.next = false;
             self.next_new.d.next = true;
             self.next_row.d.next = self.row.val();
@@ -306,18 +320,18 @@ impl Logic for Pieces {
             self.left_size.d.next = self.pad_left.val() - 1;
             self.row_size.d.next = self.row_bytes.val() - 1;
             self.right_size.d.next = self.pad_right.val() - 1;
-            self.has_left.d.next = self.pad_left.val().any();
-            self.has_data.d.next = self.runs.val().any();
-            self.has_right.d.next = self.pad_right.val().any();
+            self.has_left.d.next = self.any_left.val();
+            self.has_data.d.next = self.any_runs.val();
+            self.has_right.d.next = self.any_right.val();
             self.next_part.d.next = Part::Nothing;
             self.next_length.d.next = self.pad_right.val() - 1;
-            if self.pad_left.val().any() {
+            if self.any_left.val() {
                 self.next_part.d.next = Part::PadLeft;
                 self.next_length.d.next = self.pad_left.val() - 1;
-            } else if self.runs.val().any() {
+            } else if self.any_runs.val() {
                 self.next_part.d.next = Part::Data;
                 self.next_length.d.next = self.row_bytes.val() - 1;
-            } else if self.pad_right.val().any() {
+            } else if self.any_right.val() {
                 self.next_part.d.next = Part::PadRight;
             }
             self.wraps.d.next = self.buffer.val() == 0;
@@ -333,6 +347,9 @@ impl Logic for Pieces {
             self.step.d.next = self.run_pitch.val().get_bits::<6>(0) & self.bus_mask.val();
             self.runs_left.d.next = self.runs.val();
         }
+        if self.start.val() {
+            self.part.d.next = Part::Begin;
+        }
         if self.clear.val() {
             self.part.d.next = Part::Idle;
         }
@@ -341,6 +358,7 @@ impl Logic for Pieces {
         self.padding.next = self.pads.val();
         self.address.next = self.at.q.val();
         self.bytes.next = self.piece.val() + 1;
+        self.last.next = self.at.q.val().get_bits::<8>(0) + self.piece.val();
         self.lane.next = self.place.q.val();
         self.word_over.next = self.data.val() & self.beat_over.val();
         self.finish.next = self.over.val();

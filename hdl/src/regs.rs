@@ -19,7 +19,7 @@ fn hash(config: &spec::Config) -> u64 {
 leaf! {
     /// AXI4-Lite slave: control, status, program, limit and the counters. A write needs address and data together; one
     /// read and one write at a time. What describes a run is not written while busy.
-    Regs = "koch_regs" (clock), latency "A write is answered in the next cycle, a read in the one after that.", for config;
+    Regs = "koch_regs" (clock), latency "A write is answered in the next cycle, a read three cycles later.", for config;
     in {
         awvalid: Bit,
         awaddr: Bits<8>,
@@ -58,6 +58,10 @@ leaf! {
         address: Bits<8>,
         answered: Bit,
         answer: Bits<32>,
+        /// In the cycle after asking: whether it is for a counter, and that counter's half.
+        counts: Bit,
+        half: Bits<32>,
+        looked: Bit,
         enable: Bit,
         base: Bits<32>,
         length: Bits<32>,
@@ -91,7 +95,7 @@ leaf! {
 impl Logic for Regs {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, written, asked, address, answered, answer, enable, base, length, unlimited);
+        dff_setup!(self, clock, written, asked, address, answered, answer, counts, half, looked, enable, base, length, unlimited);
 
         self.write.next = self.awvalid.val() & self.wvalid.val() & !self.written.q.val();
         self.awready.next = self.write.val();
@@ -120,7 +124,10 @@ impl Logic for Regs {
             }
         }
 
-        self.read.next = self.arvalid.val() & !self.asked.q.val() & !self.answered.q.val();
+        self.read.next = self.arvalid.val()
+            & !self.asked.q.val()
+            & !self.looked.q.val()
+            & !self.answered.q.val();
         self.arready.next = self.read.val();
         self.asked.d.next = self.read.val();
         if self.read.val() {
@@ -130,16 +137,18 @@ impl Logic for Regs {
         if self.rready.val() {
             self.answered.d.next = false;
         }
-        if self.asked.q.val() {
+        self.looked.d.next = self.asked.q.val();
+        self.counts.d.next = (self.address.q.val() >= self.at_counters.val())
+            & (self.address.q.val() < self.after_counters.val());
+        self.half.d.next = bit_cast::<32, 48>(self.counter.val());
+        if self.address.q.val().get_bit(2) {
+            self.half.d.next = bit_cast::<32, 48>(self.counter.val() >> 32);
+        }
+        if self.looked.q.val() {
             self.answered.d.next = true;
             self.answer.d.next = 0.into();
-            if (self.address.q.val() >= self.at_counters.val())
-                & (self.address.q.val() < self.after_counters.val())
-            {
-                self.answer.d.next = bit_cast::<32, 48>(self.counter.val());
-                if self.address.q.val().get_bit(2) {
-                    self.answer.d.next = bit_cast::<32, 48>(self.counter.val() >> 32);
-                }
+            if self.counts.q.val() {
+                self.answer.d.next = self.half.q.val();
             } else if self.address.q.val() == self.at_id.val() {
                 self.answer.d.next = self.id.val();
             } else if self.address.q.val() == self.at_shape.val() {

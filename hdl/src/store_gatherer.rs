@@ -46,6 +46,7 @@ leaf! {
         /// It is the last of an instruction that tells the load engine.
         burst_tells: Bit,
         push: Bit,
+        idle: Bit,
         quiet: Bit,
     }
     reg {
@@ -55,6 +56,8 @@ leaf! {
         start_beat: Bit,
         index: Bits<6>,
         my_slot: Bit,
+        /// The instruction at the head of the queue is the one of the last cycle, and its tokens were there.
+        served: Bit,
     }
     wire {
         enough: Bit,
@@ -68,9 +71,10 @@ leaf! {
 impl Logic for StoreGatherer {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, state, push_later, tell_later, start_beat, index, my_slot);
+        dff_setup!(self, clock, state, push_later, tell_later, start_beat, index, my_slot, served);
         self.enough.next = self.tokens.val() >= bit_cast::<16, 8>(self.pop_prev.val());
-        self.can_take.next = self.valid.val() & self.enough.val() & !self.halt.val();
+        self.can_take.next = self.valid.val() & self.served.q.val() & !self.halt.val();
+        self.served.d.next = self.valid.val() & self.enough.val();
         self.burst_over.next = self.word_over.val()
             & ((bit_cast::<8, 6>(self.index.q.val()) + 1) == self.burst_beats.val());
         self.pop.next = false;
@@ -80,6 +84,7 @@ impl Logic for StoreGatherer {
             Gather::Idle => {
                 self.pop.next = self.can_take.val();
                 if self.can_take.val() {
+                    self.served.d.next = false;
                     self.state.d.next = Gather::Prepare;
                     self.push_later.d.next = self.push_prev.val();
                     self.tell_later.d.next = self.push_next.val();
@@ -112,6 +117,7 @@ impl Logic for StoreGatherer {
         if self.clear.val() {
             self.state.d.next = Gather::Idle;
             self.my_slot.d.next = false;
+            self.served.d.next = false;
         }
 
         self.advance.next = self.go.val() & self.burst_over.val();
@@ -123,6 +129,7 @@ impl Logic for StoreGatherer {
         self.burst_tells.next = self.burst_last.val() & self.tell_later.q.val();
         self.push.next =
             self.go.val() & self.burst_over.val() & self.burst_last.val() & self.push_later.q.val();
+        self.idle.next = self.state.q.val() == Gather::Idle;
         self.quiet.next = (self.state.q.val() == Gather::Idle) & (!self.valid.val() | !self.enough.val());
     }
 }
