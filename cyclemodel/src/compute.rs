@@ -144,6 +144,7 @@ impl Compute {
 
     pub fn execute(&mut self, t: Time, shared: &mut Shared) {
         let Some((visible, &instruction)) = self.queue.head() else { return };
+        let served = self.queue.served().map_or(NEVER, |(served, _)| served);
         self.queue.pop(t);
         self.idle(self.lister, visible, Idle::Fetch, &mut shared.counters);
         let from = self.lister.max(visible);
@@ -167,9 +168,12 @@ impl Compute {
                 }
             }
             Instruction::Rect(rect) => {
-                let loaded = shared.load_to_compute.available(rect.pop_prev).max(from);
-                let stored = shared.store_to_compute.available(rect.pop_next).max(loaded);
-                self.idle(from, loaded, Idle::Load, &mut shared.counters);
+                // Which tokens are missing is seen a cycle later.
+                let seen = from.max(served);
+                let loaded = (shared.load_to_compute.available(rect.pop_prev) + 1).max(seen);
+                let stored = (shared.store_to_compute.available(rect.pop_next) + 1).max(loaded);
+                self.idle(from, seen, Idle::Setup, &mut shared.counters);
+                self.idle(seen, loaded, Idle::Load, &mut shared.counters);
                 self.idle(loaded, stored, Idle::Store, &mut shared.counters);
                 self.idle(stored, t + 1, Idle::Setup, &mut shared.counters);
                 shared.load_to_compute.pop(rect.pop_prev);

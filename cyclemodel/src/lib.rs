@@ -296,7 +296,8 @@ fn simulate(
         store.quiet_from(),
         bus.quiet_from(),
     ];
-    let last = quiet.into_iter().fold(0, Time::max);
+    // It is over a cycle later.
+    let last = quiet.into_iter().fold(0, Time::max) + 1;
     if last >= shared.limit {
         let limit = shared.limit;
         return Ok(stopped(shared, limit + 1, Status::Timeout));

@@ -45,6 +45,8 @@ leaf! {
         write_failed: Bit,
         overflowed: Bit,
         running: Bit,
+        /// In the last cycle nothing could happen any more.
+        settled: Bit,
         halted: Bit,
         finish: Bit,
         code: Bits<4>,
@@ -78,6 +80,7 @@ impl Logic for Control {
             write_failed,
             overflowed,
             running,
+            settled,
             halted,
             finish,
             code,
@@ -94,6 +97,7 @@ impl Logic for Control {
         self.read_failed.d.next = self.read_fail.val();
         self.write_failed.d.next = self.write_fail.val();
         self.overflowed.d.next = self.token_overflow.val();
+        self.settled.d.next = self.quiet.val() & self.running.q.val();
         if self.acknowledge.val() {
             self.finish.d.next = false;
         }
@@ -124,7 +128,7 @@ impl Logic for Control {
                     self.halted.d.next = true;
                 }
                 // Fetch that refuses, and a bus that fails, are not quiet in that cycle.
-                if self.quiet.val() & !self.token_overflow.val() & !self.expires.val() {
+                if self.settled.q.val() & !self.token_overflow.val() & !self.expires.val() {
                     self.running.d.next = false;
                     self.finish.d.next = true;
                     if !self.finished.val() {

@@ -40,6 +40,7 @@ leaf! {
         running: Bit,
         at_chunk: Bits<8>,
         next_chunk: Bits<8>,
+        last_chunk: Bit,
         at_row: Bits<4>,
         offset: Bits<24>,
     }
@@ -58,11 +59,15 @@ leaf! {
 impl Logic for Drain {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, running, at_chunk, next_chunk, at_row, offset);
+        dff_setup!(self, clock, running, at_chunk, next_chunk, last_chunk, at_row, offset);
         self.go.next = self.start.val() | self.running.q.val();
         self.row_over.next = self.at_row.q.val() == self.last_row.val();
-        self.over.next =
-            self.go.val() & self.row_over.val() & (self.next_chunk.q.val() == self.tile_chunks.val());
+        // Known for all rows of a chunk but the first.
+        self.last_chunk.d.next = self.next_chunk.q.val() == self.tile_chunks.val();
+        self.over.next = self.go.val() & self.row_over.val() & self.last_chunk.q.val();
+        if self.last_row.val() == 0 {
+            self.over.next = self.go.val() & (self.next_chunk.q.val() == self.tile_chunks.val());
+        }
         if self.go.val() {
             self.running.d.next = true;
             self.at_row.d.next = self.at_row.q.val() + 1;

@@ -75,6 +75,7 @@ leaf! {
         ky_pitch: Bits<24>,
         kx_pitch: Bits<20>,
         words: Bits<12>,
+        /// Long turns, and one.
         longs: Bits<12>,
         long: Bit,
         long_length: Bits<9>,
@@ -88,6 +89,7 @@ leaf! {
         kx_step: Bits<8>,
         width: Bits<16>,
         in_x: Bits<20>,
+        /// Word, column and row of the kernel, each plus two: how many there are if the next one is the last.
         word: Bits<12>,
         kx: Bits<8>,
         ky: Bits<8>,
@@ -100,12 +102,13 @@ leaf! {
         kx_column: Bits<26>,
         ky_column: Bits<26>,
         weight: Bits<20>,
-        /// This turn's word, column and row of the kernel are the last; this is the turn's first cycle, its last.
+        /// This turn's word, column and row of the kernel are the last; this is the turn's last cycle.
         last_word: Bit,
         last_kx: Bit,
         last_ky: Bit,
-        begin: Bit,
         end: Bit,
+        /// This is the first cycle of the last turn, and too early for it.
+        hold: Bit,
         /// In this cycle of the turn an operand goes out; it is the turn's last.
         within: Bit,
         final_one: Bit,
@@ -118,6 +121,10 @@ leaf! {
         gap: Bits<12>,
         early: Bits<12>,
         late: Bit,
+        /// Of the listed tile, which is there before it is complete: whether it has only long turns, and the lengths of turns.
+        uniform: Bit,
+        listed_period: Bits<9>,
+        listed_short_period: Bits<9>,
         in_flight: Bits<3>,
         summed_read: Bit,
         summed_row: Bits<4>,
@@ -130,6 +137,7 @@ leaf! {
         placed: Bits<24>,
     }
     wire {
+        deep: Bit,
         length: Bits<9>,
         period: Bits<9>,
         last_turn: Bit,
@@ -140,6 +148,8 @@ leaf! {
         turn_over: Bit,
         finish: Bit,
         start: Bit,
+        still_late: Bit,
+        first_late: Bit,
         tile_length: Bits<9>,
         tile_short: Bits<9>,
         new_period: Bits<9>,
@@ -157,6 +167,7 @@ leaf! {
     }
     const {
         rows: Bits<9> = u64::from(config.rows),
+        by_channel: Bit = config.by_channel,
         gap_reload: Bits<12> = u64::from(timing::tile_gap(config, false) - 1),
         depth_gap_reload: Bits<12> = u64::from(timing::tile_gap(config, true) - 1),
         offset_mask: Bits<24> = u64::from(activation(1, 0) - 1),
@@ -209,8 +220,8 @@ impl Logic for Feeder {
             last_word,
             last_kx,
             last_ky,
-            begin,
             end,
+            hold,
             within,
             final_one,
             long_one,
@@ -220,6 +231,9 @@ impl Logic for Feeder {
             gap,
             early,
             late,
+            uniform,
+            listed_period,
+            listed_short_period,
             in_flight,
             summed_read,
             summed_row,
@@ -234,6 +248,7 @@ impl Logic for Feeder {
 
         // The turn of one word: `period` cycles, in the first `rows` of which a row's word is read, and in the first
         // `length` of which an operand goes out. By channel, a pixel is read in each of them.
+        self.deep.next = self.depth.val() & self.by_channel.val();
         self.length.next = self.short_length.q.val();
         self.period.next = self.short_period.q.val();
         if self.long.q.val() {
@@ -241,14 +256,15 @@ impl Logic for Feeder {
             self.period.next = self.long_period.q.val();
         }
         self.last_turn.next = self.last_word.q.val() & self.last_kx.q.val() & self.last_ky.q.val();
-        self.stall.next =
-            self.running.q.val() & self.last_turn.val() & self.begin.q.val() & self.late.q.val();
-        self.go.next = self.running.q.val() & !self.stall.val();
+        self.stall.next = self.running.q.val() & self.hold.q.val();
+        self.go.next = self.running.q.val() & !self.hold.q.val();
         self.feed.next = self.go.val() & self.within.q.val();
         self.tile_end.next = self.feed.val() & self.last_turn.val() & self.final_one.q.val();
         self.turn_over.next = self.go.val() & self.end.q.val();
         self.finish.next = self.turn_over.val() & self.last_turn.val();
-        self.start.next = self.tile_valid.val() & (!self.running.q.val() | self.finish.val());
+        self.start.next = self.tile_valid.val()
+            & (!self.running.q.val() | (!self.hold.q.val() & (self.end.q.val() & self.last_turn.val())));
+        self.still_late.next = self.late.q.val() & (self.early.q.val() != 1);
 
         // The address, in two cycles: offsets are modulo their range, then within the ring.
         self.summed.d.next = (self.pixel.val() + self.offset.q.val()) & self.offset_mask.val();
@@ -269,41 +285,48 @@ impl Logic for Feeder {
         self.next_kx_column.next = self.kx_column.q.val() + bit_cast::<26, 8>(self.kx_step.q.val());
         if self.go.val() {
             self.phase.d.next = self.phase.q.val() + 1;
-            self.begin.d.next = false;
             self.end.d.next = (self.phase.q.val() + 2) == self.period.val();
             self.within.d.next = self.within.q.val() & !self.final_one.q.val();
             self.final_one.d.next = (self.phase.q.val() + 2) == self.length.val();
             self.weight.d.next = self.weight_fed.val();
         }
-        if self.go.val() & self.depth.val() {
+        if self.go.val() & self.deep.val() {
             self.offset.d.next = self.offset.q.val() + bit_cast::<24, 20>(self.in_x.q.val());
             self.column.d.next = self.column.q.val() + bit_cast::<26, 8>(self.stride.q.val());
         }
+        self.hold.d.next = self.hold.q.val() & self.still_late.val();
         if self.turn_over.val() {
             self.phase.d.next = 0.into();
-            self.begin.d.next = true;
+            self.hold.d.next = self.still_late.val()
+                & (self.word.q.val() == self.words.q.val())
+                & self.last_kx.q.val()
+                & self.last_ky.q.val();
             self.word.d.next = self.word.q.val() + 1;
-            self.last_word.d.next = (self.word.q.val() + 2) == self.words.q.val();
+            self.last_word.d.next = self.word.q.val() == self.words.q.val();
             self.end.d.next = self.long_one.q.val();
             self.within.d.next = true;
             self.final_one.d.next = self.long_single.q.val();
-            if !self.long.q.val() | ((self.word.q.val() + 1) == self.longs.q.val()) {
+            if !self.long.q.val() | (self.word.q.val() == self.longs.q.val()) {
                 self.long.d.next = false;
                 self.end.d.next = self.short_one.q.val();
                 self.final_one.d.next = self.short_single.q.val();
             }
             self.offset.d.next =
                 self.offset.q.val() + (bit_cast::<24, 9>(self.length.val()) << self.operand_shift.val());
-            if self.depth.val() {
+            if self.deep.val() {
                 self.offset.d.next = self.next_word.val();
             }
             self.word_start.d.next = self.next_word.val();
             self.column.d.next = self.next_word_column.val();
             self.word_column.d.next = self.next_word_column.val();
             if self.last_word.q.val() {
-                self.word.d.next = 0.into();
+                self.hold.d.next = self.still_late.val()
+                    & (self.words.q.val() == 1)
+                    & (self.kx.q.val() == self.n_kx.q.val())
+                    & self.last_ky.q.val();
+                self.word.d.next = 2.into();
                 self.last_word.d.next = self.words.q.val() == 1;
-                self.last_kx.d.next = (self.kx.q.val() + 2) == self.n_kx.q.val();
+                self.last_kx.d.next = self.kx.q.val() == self.n_kx.q.val();
                 self.long.d.next = true;
                 self.end.d.next = self.long_one.q.val();
                 self.final_one.d.next = self.long_single.q.val();
@@ -316,9 +339,13 @@ impl Logic for Feeder {
                 self.kx_column.d.next = self.next_kx_column.val();
                 self.weight.d.next = self.weight_fed.val() + self.w_kx_skip.q.val();
                 if self.last_kx.q.val() {
-                    self.kx.d.next = 0.into();
+                    self.hold.d.next = self.still_late.val()
+                        & (self.words.q.val() == 1)
+                        & (self.n_kx.q.val() == 1)
+                        & (self.ky.q.val() == self.n_ky.q.val());
+                    self.kx.d.next = 2.into();
                     self.last_kx.d.next = self.n_kx.q.val() == 1;
-                    self.last_ky.d.next = (self.ky.q.val() + 2) == self.n_ky.q.val();
+                    self.last_ky.d.next = self.ky.q.val() == self.n_ky.q.val();
                     self.ky.d.next = self.ky.q.val() + 1;
                     self.offset.d.next = self.next_ky.val();
                     self.word_start.d.next = self.next_ky.val();
@@ -336,24 +363,41 @@ impl Logic for Feeder {
         }
         self.tile_length.next = bit_cast::<9, 8>(self.tile_word_len.val());
         self.tile_short.next = bit_cast::<9, 8>(self.tile_word_len.val()) - 1;
-        self.new_period.next = self.rows.val();
-        self.new_short_period.next = self.rows.val();
-        if self.depth.val() {
+        self.listed_period.d.next = self.rows.val();
+        self.listed_short_period.d.next = self.rows.val();
+        if self.tile_length.val() > self.rows.val() {
+            self.listed_period.d.next = self.tile_length.val();
+        }
+        if self.tile_short.val() > self.rows.val() {
+            self.listed_short_period.d.next = self.tile_short.val();
+        }
+        self.uniform.d.next = self.tile_longs.val() == self.tile_words.val();
+        self.new_period.next = self.listed_period.q.val();
+        self.new_short_period.next = self.listed_short_period.q.val();
+        if self.deep.val() {
             self.new_period.next = self.tile_short.val() + bit_cast::<9, 5>(self.tile_rows.val());
             self.new_short_period.next = self.tile_short.val() + bit_cast::<9, 5>(self.tile_rows.val()) - 1;
-        } else {
-            if self.tile_length.val() > self.rows.val() {
-                self.new_period.next = self.tile_length.val();
-            }
-            if self.tile_short.val() > self.rows.val() {
-                self.new_short_period.next = self.tile_short.val();
-            }
+        }
+        self.reload.next = self.gap_reload.val();
+        if self.deep.val() {
+            self.reload.next = self.depth_gap_reload.val();
+        }
+        self.tile_last_length.next = bit_cast::<13, 9>(self.tile_short.val());
+        if self.uniform.q.val() {
+            self.tile_last_length.next = bit_cast::<13, 9>(self.tile_length.val());
+        }
+        self.first_late.next = self.tile_last_length.val() < bit_cast::<13, 12>(self.gap.q.val());
+        if self.tile_end.val() {
+            self.first_late.next = self.tile_last_length.val() < (bit_cast::<13, 12>(self.reload.val()) + 1);
         }
         if self.start.val() {
             self.running.d.next = true;
             self.unused.d.next = false;
             self.phase.d.next = 0.into();
-            self.begin.d.next = true;
+            self.hold.d.next = self.first_late.val()
+                & (self.tile_words.val() == 1)
+                & (self.tile_n_kx.val() == 1)
+                & (self.tile_n_ky.val() == 1);
             self.last_word.d.next = self.tile_words.val() == 1;
             self.last_kx.d.next = self.tile_n_kx.val() == 1;
             self.last_ky.d.next = self.tile_n_ky.val() == 1;
@@ -365,7 +409,7 @@ impl Logic for Feeder {
             self.ky_pitch.d.next = self.tile_ky_pitch.val();
             self.kx_pitch.d.next = self.tile_kx_pitch.val();
             self.words.d.next = self.tile_words.val();
-            self.longs.d.next = self.tile_longs.val();
+            self.longs.d.next = self.tile_longs.val() + 1;
             self.long.d.next = true;
             self.long_length.d.next = self.tile_length.val();
             self.short_length.d.next = self.tile_short.val();
@@ -385,9 +429,9 @@ impl Logic for Feeder {
             self.kx_step.d.next = self.tile_kx_step.val();
             self.width.d.next = self.tile_width.val();
             self.in_x.d.next = self.tile_in_x.val();
-            self.word.d.next = 0.into();
-            self.kx.d.next = 0.into();
-            self.ky.d.next = 0.into();
+            self.word.d.next = 2.into();
+            self.kx.d.next = 2.into();
+            self.ky.d.next = 2.into();
             self.offset.d.next = 0.into();
             self.word_start.d.next = 0.into();
             self.kx_start.d.next = 0.into();
@@ -400,33 +444,23 @@ impl Logic for Feeder {
         }
 
         // Spacing of the tiles' ends: the last turn begins when it ends after the gap. And tiles fed but not drained.
-        self.reload.next = self.gap_reload.val();
-        if self.depth.val() {
-            self.reload.next = self.depth_gap_reload.val();
-        }
         if self.gap.q.val() != 0 {
             self.gap.d.next = self.gap.q.val() - 1;
         }
         if self.tile_end.val() {
             self.gap.d.next = self.reload.val();
         }
-        self.tile_last_length.next = bit_cast::<13, 9>(self.tile_short.val());
-        if self.tile_longs.val() == self.tile_words.val() {
-            self.tile_last_length.next = bit_cast::<13, 9>(self.tile_length.val());
-        }
         self.early_after.next = bit_cast::<13, 12>(self.gap.q.val()) - self.tile_last_length.val();
         self.early_anew.next = bit_cast::<13, 12>(self.reload.val()) + 1 - self.tile_last_length.val();
         if self.late.q.val() {
             self.early.d.next = self.early.q.val() - 1;
-            self.late.d.next = self.early.q.val() != 1;
+            self.late.d.next = self.still_late.val();
         }
         if self.start.val() {
             self.early.d.next = self.early_after.val().get_bits::<12>(0);
-            self.late.d.next = self.tile_last_length.val() < bit_cast::<13, 12>(self.gap.q.val());
+            self.late.d.next = self.first_late.val();
             if self.tile_end.val() {
                 self.early.d.next = self.early_anew.val().get_bits::<12>(0);
-                self.late.d.next =
-                    self.tile_last_length.val() < (bit_cast::<13, 12>(self.reload.val()) + 1);
             }
         }
         if self.tile_end.val() & !self.drained.val() {
@@ -440,6 +474,7 @@ impl Logic for Feeder {
             self.unused.d.next = true;
             self.gap.d.next = 0.into();
             self.late.d.next = false;
+            self.hold.d.next = false;
             self.in_flight.d.next = 0.into();
         }
 
@@ -449,7 +484,7 @@ impl Logic for Feeder {
         self.summed_row.d.next = bit_cast::<4, 9>(self.phase.q.val());
         self.summed_read.d.next =
             self.go.val() & (self.phase.q.val() < bit_cast::<9, 5>(self.pixels.q.val()));
-        if self.depth.val() {
+        if self.deep.val() {
             self.row.next = 0.into();
             self.summed_row.d.next = 0.into();
             self.summed_read.d.next = self.go.val();

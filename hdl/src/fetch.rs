@@ -202,8 +202,7 @@ impl Logic for Fetch {
         if self.go.val() {
             self.out.d.next = false;
         }
-        if (self.arrived.q.val().get_bits::<5>(5) != self.place.q.val())
-            & (self.go.val() | !self.out.q.val())
+        if (self.arrived.q.val().get_bits::<5>(5) != self.place.q.val()) & (self.go.val() | !self.out.q.val())
         {
             self.out.d.next = true;
             self.place.d.next = self.place.q.val() + 1;

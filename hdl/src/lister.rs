@@ -125,8 +125,10 @@ leaf! {
     reg {
         listing: Bit,
         full: Bit,
-        /// The instruction at the head of the queue is the one of the last cycle, and its tokens were there.
+        /// The instruction at the head of the queue is the one of the last cycle, and its tokens were there; else which were not.
         served: Bit,
+        short_load: Bit,
+        short_store: Bit,
         slot: Bits<2>,
         filled: Bits<5>,
         rows_listed: Bits<5>,
@@ -200,6 +202,8 @@ leaf! {
         in_next_x: Bits<24>,
         in_next_row: Bits<24>,
         buffer: Bits<24>,
+        in_less_x: Bits<25>,
+        in_less_row: Bits<25>,
         in_wrap_x: Bits<24>,
         in_wrap_row: Bits<24>,
         out_next_x: Bits<24>,
@@ -231,6 +235,8 @@ impl Logic for Lister {
             listing,
             full,
             served,
+            short_load,
+            short_store,
             slot,
             filled,
             rows_listed,
@@ -307,6 +313,9 @@ impl Logic for Lister {
         self.quant.next = self.go.val() & self.is_quant.val();
         self.post.next = self.go.val() & self.is_post.val();
         self.table.next = self.go.val() & self.is_table.val();
+        self.short_load.d.next = self.valid.val() & self.no_load.val() & !self.go.val();
+        self.short_store.d.next =
+            self.valid.val() & !self.no_load.val() & self.no_store.val() & !self.go.val();
         if self.can_take.val() & self.array_idle.val() & self.is_quant.val() {
             self.c_x_signed.d.next = self.x_signed.val();
             self.c_x_zero.d.next = self.x_zero.val();
@@ -387,13 +396,17 @@ impl Logic for Lister {
         self.in_next_x.next =
             (self.in_at.q.val() + bit_cast::<24, 20>(self.r_in_x.q.val())) & self.offset_mask.val();
         self.in_wrap_x.next = self.buffer.val() | self.in_next_x.val();
-        if self.in_next_x.val() >= self.c_ring.q.val() {
-            self.in_wrap_x.next = self.buffer.val() | (self.in_next_x.val() - self.c_ring.q.val());
+        self.in_less_x.next =
+            bit_cast::<25, 24>(self.in_next_x.val()) - bit_cast::<25, 24>(self.c_ring.q.val());
+        if !self.in_less_x.val().get_bit(24) {
+            self.in_wrap_x.next = self.buffer.val() | self.in_less_x.val().get_bits::<24>(0);
         }
         self.in_next_row.next = (self.in_row.q.val() + self.r_in_y.q.val()) & self.offset_mask.val();
         self.in_wrap_row.next = self.buffer.val() | self.in_next_row.val();
-        if self.in_next_row.val() >= self.c_ring.q.val() {
-            self.in_wrap_row.next = self.buffer.val() | (self.in_next_row.val() - self.c_ring.q.val());
+        self.in_less_row.next =
+            bit_cast::<25, 24>(self.in_next_row.val()) - bit_cast::<25, 24>(self.c_ring.q.val());
+        if !self.in_less_row.val().get_bit(24) {
+            self.in_wrap_row.next = self.buffer.val() | self.in_less_row.val().get_bits::<24>(0);
         }
         self.out_next_x.next = self.out_at.q.val() + bit_cast::<24, 20>(self.r_out_x.q.val());
         self.out_next_row.next = self.out_row.q.val() + self.r_out_y.q.val();
@@ -453,6 +466,8 @@ impl Logic for Lister {
             self.listing.d.next = false;
             self.full.d.next = false;
             self.served.d.next = false;
+            self.short_load.d.next = false;
+            self.short_store.d.next = false;
             self.slot.d.next = 0.into();
             self.filled.d.next = 0.into();
             self.push_load.d.next = false;
@@ -498,9 +513,8 @@ impl Logic for Lister {
         self.pixel_out.next = self.out_at.q.val();
         self.pixel_second.next = self.res_at.q.val();
         self.empty.next = self.ready.val() & !self.valid.val();
-        self.wait_load.next = self.ready.val() & self.valid.val() & self.no_load.val();
-        self.wait_store.next =
-            self.ready.val() & self.valid.val() & !self.no_load.val() & self.no_store.val();
+        self.wait_load.next = self.ready.val() & self.short_load.q.val();
+        self.wait_store.next = self.ready.val() & self.short_store.q.val();
         self.quiet.next = self.ready.val() & (!self.valid.val() | self.no_load.val() | self.no_store.val());
     }
 }

@@ -59,8 +59,7 @@ impl Logic for LoadRequester {
         dff_setup!(self, clock, state, served);
         self.enough.next = (self.store_tokens.val() >= bit_cast::<16, 8>(self.pop_prev.val()))
             & (self.compute_tokens.val() >= bit_cast::<16, 8>(self.pop_next.val()));
-        self.can_take.next =
-            self.valid.val() & self.served.q.val() & !self.window_full.val() & !self.halt.val();
+        self.can_take.next = self.served.q.val() & !self.window_full.val() & !self.halt.val();
         self.served.d.next = self.valid.val() & self.enough.val();
         self.pop.next = false;
         self.prepare.next = false;

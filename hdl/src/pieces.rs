@@ -100,7 +100,10 @@ leaf! {
         run_size: Bits<24>,
         next_place: Bits<6>,
         step: Bits<6>,
+        /// Runs that are not over, and whether it is one, or none.
         runs_left: Bits<16>,
+        last_run: Bit,
+        none_left: Bit,
     }
     wire {
         fresh: Bit,
@@ -125,6 +128,8 @@ leaf! {
         run_space: Bits<6>,
         run_after: Bits<25>,
         piece: Bits<8>,
+        chunk_end: Bits<8>,
+        beat_end: Bits<8>,
         next_word: Bits<24>,
         following: Bits<24>,
         cut_room: Bits<8>,
@@ -142,9 +147,38 @@ impl Logic for Pieces {
     #[hdl_gen]
     fn update(&mut self) {
         dff_setup!(
-            self, clock, part, next_part, next_length, next_new, has_left, has_data, has_right, left_size,
-            row_size, right_size, chunk, more, rest, room, fills, at, next_row, pitch, mask, wraps, beat,
-            place, run_more, run_rest, run_size, next_place, step, runs_left
+            self,
+            clock,
+            part,
+            next_part,
+            next_length,
+            next_new,
+            has_left,
+            has_data,
+            has_right,
+            left_size,
+            row_size,
+            right_size,
+            chunk,
+            more,
+            rest,
+            room,
+            fills,
+            at,
+            next_row,
+            pitch,
+            mask,
+            wraps,
+            beat,
+            place,
+            run_more,
+            run_rest,
+            run_size,
+            next_place,
+            step,
+            runs_left,
+            last_run,
+            none_left
         );
 
         // The piece: the shorter of the two chunks.
@@ -169,7 +203,7 @@ impl Logic for Pieces {
         // The stream may end inside a row; then the row ends there.
         self.part_over.next = self.chunk_over.val() & !self.more.q.val();
         self.stream_over.next =
-            self.data.val() & self.beat_over.val() & !self.run_more.q.val() & (self.runs_left.q.val() == 1);
+            self.data.val() & self.beat_over.val() & !self.run_more.q.val() & self.last_run.q.val();
         self.over.next = false;
         match self.part.q.val() {
             Part::Begin => {
@@ -182,13 +216,14 @@ impl Logic for Pieces {
                 self.over.next = self.ready.val() & self.stream_over.val() & !self.has_right.q.val();
             }
             Part::PadRight => {
-                self.over.next = self.part_over.val() & (self.runs_left.q.val() == 0);
+                self.over.next = self.part_over.val() & self.none_left.q.val();
             }
             _ => {}
         }
         self.cut.next = self.ready.val() & self.stream_over.val() & !self.part_over.val();
         self.advance.next = self.fresh.val() | (self.moves.val() & self.chunk_over.val());
-        self.advance_run.next = self.fresh.val() | (self.data.val() & self.ready.val() & self.beat_over.val());
+        self.advance_run.next =
+            self.fresh.val() | (self.data.val() & self.ready.val() & self.beat_over.val());
 
         // The next chunk in the buffer: of this part, or the first of the next.
         self.length.next = self.next_length.q.val();
@@ -217,14 +252,23 @@ impl Logic for Pieces {
         if !self.fills.q.val() {
             self.cut_room.next = self.chunk_after.val().get_bits::<8>(0) + self.room.q.val() + 1;
         }
+        // Where the word goes on behind either chunk: a + b + 1, likewise.
+        self.chunk_end.next = (((bit_cast::<9, 8>(self.at.q.val().get_bits::<8>(0)) << 1) | 1)
+            + ((bit_cast::<9, 8>(self.chunk.q.val()) << 1) | 1))
+            .get_bits::<8>(1);
+        self.beat_end.next = (((bit_cast::<9, 8>(self.at.q.val().get_bits::<8>(0)) << 1) | 1)
+            + ((bit_cast::<9, 6>(self.beat.q.val()) << 1) | 1))
+            .get_bits::<8>(1);
         if self.moves.val() {
             self.chunk.d.next = self.chunk_after.val().get_bits::<8>(0);
             self.at.d.next = (self.at.q.val() & !bit_cast::<24, 8>(self.mask.q.val()))
-                | bit_cast::<24, 8>(
-                    (self.at.q.val().get_bits::<8>(0) + self.piece.val() + 1) & self.mask.q.val(),
-                );
-            if self.chunk_over.val() & self.fills.q.val() {
-                self.at.d.next = self.next_word.val();
+                | bit_cast::<24, 8>(self.beat_end.val() & self.mask.q.val());
+            if self.chunk_over.val() {
+                self.at.d.next = (self.at.q.val() & !bit_cast::<24, 8>(self.mask.q.val()))
+                    | bit_cast::<24, 8>(self.chunk_end.val() & self.mask.q.val());
+                if self.fills.q.val() {
+                    self.at.d.next = self.next_word.val();
+                }
             }
         }
         if self.advance.val() {
@@ -300,12 +344,13 @@ impl Logic for Pieces {
             self.place.d.next = 0.into();
             if !self.run_more.q.val() {
                 self.place.d.next = self.next_place.q.val();
-                self.next_place.d.next =
-                    (self.next_place.q.val() + self.step.q.val()) & self.bus_mask.val();
+                self.next_place.d.next = (self.next_place.q.val() + self.step.q.val()) & self.bus_mask.val();
             }
         }
         if self.data.val() & self.ready.val() & self.beat_over.val() & !self.run_more.q.val() {
             self.runs_left.d.next = self.runs_left.q.val() - 1;
+            self.last_run.d.next = self.runs_left.q.val() == 2;
+            self.none_left.d.next = self.last_run.q.val();
         }
 
         if self.over.val() {
@@ -346,6 +391,8 @@ impl Logic for Pieces {
             self.next_place.d.next = self.run.val().get_bits::<6>(0) & self.bus_mask.val();
             self.step.d.next = self.run_pitch.val().get_bits::<6>(0) & self.bus_mask.val();
             self.runs_left.d.next = self.runs.val();
+            self.last_run.d.next = self.runs.val() == 1;
+            self.none_left.d.next = !self.any_runs.val();
         }
         if self.start.val() {
             self.part.d.next = Part::Begin;
@@ -358,7 +405,10 @@ impl Logic for Pieces {
         self.padding.next = self.pads.val();
         self.address.next = self.at.q.val();
         self.bytes.next = self.piece.val() + 1;
-        self.last.next = self.at.q.val().get_bits::<8>(0) + self.piece.val();
+        self.last.next = self.at.q.val().get_bits::<8>(0) + bit_cast::<8, 6>(self.beat.q.val());
+        if self.chunk_over.val() {
+            self.last.next = self.at.q.val().get_bits::<8>(0) + self.chunk.q.val();
+        }
         self.lane.next = self.place.q.val();
         self.word_over.next = self.data.val() & self.beat_over.val();
         self.finish.next = self.over.val();

@@ -58,9 +58,10 @@ leaf! {
         address: Bits<8>,
         answered: Bit,
         answer: Bits<32>,
-        /// In the cycle after asking: whether it is for a counter, and that counter's half.
+        /// In the cycle after asking: whether it is for a counter, that counter's half, and what else it may be for.
         counts: Bit,
         half: Bits<32>,
+        other: Bits<32>,
         looked: Bit,
         enable: Bit,
         base: Bits<32>,
@@ -95,7 +96,10 @@ leaf! {
 impl Logic for Regs {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, written, asked, address, answered, answer, counts, half, looked, enable, base, length, unlimited);
+        dff_setup!(
+            self, clock, written, asked, address, answered, answer, counts, half, other, looked, enable,
+            base, length, unlimited
+        );
 
         self.write.next = self.awvalid.val() & self.wvalid.val() & !self.written.q.val();
         self.awready.next = self.write.val();
@@ -124,10 +128,8 @@ impl Logic for Regs {
             }
         }
 
-        self.read.next = self.arvalid.val()
-            & !self.asked.q.val()
-            & !self.looked.q.val()
-            & !self.answered.q.val();
+        self.read.next =
+            self.arvalid.val() & !self.asked.q.val() & !self.looked.q.val() & !self.answered.q.val();
         self.arready.next = self.read.val();
         self.asked.d.next = self.read.val();
         if self.read.val() {
@@ -144,31 +146,33 @@ impl Logic for Regs {
         if self.address.q.val().get_bit(2) {
             self.half.d.next = bit_cast::<32, 48>(self.counter.val() >> 32);
         }
+        self.other.d.next = 0.into();
+        if self.address.q.val() == self.at_id.val() {
+            self.other.d.next = self.id.val();
+        } else if self.address.q.val() == self.at_shape.val() {
+            self.other.d.next = self.shape.val();
+        } else if self.address.q.val() == self.at_hash.val() {
+            self.other.d.next = self.config_hash.val();
+        } else if self.address.q.val() == self.at_status.val() {
+            self.other.d.next = (bit_cast::<32, 4>(self.status.val()) << 8)
+                | (bits_of_bool::<32>(self.done.val()) << 1)
+                | bits_of_bool::<32>(self.busy.val());
+        } else if self.address.q.val() == self.at_interrupt.val() {
+            self.other.d.next = bits_of_bool::<32>(self.enable.q.val());
+        } else if self.address.q.val() == self.at_program.val() {
+            self.other.d.next = self.base.q.val();
+        } else if self.address.q.val() == self.at_instructions.val() {
+            self.other.d.next = self.length.q.val();
+        } else if self.address.q.val() == self.at_layer.val() {
+            self.other.d.next = bit_cast::<32, 16>(self.layer.val());
+        } else if self.address.q.val() == self.at_limit.val() {
+            self.other.d.next = self.unlimited.q.val() ^ self.ones.val();
+        }
         if self.looked.q.val() {
             self.answered.d.next = true;
-            self.answer.d.next = 0.into();
+            self.answer.d.next = self.other.q.val();
             if self.counts.q.val() {
                 self.answer.d.next = self.half.q.val();
-            } else if self.address.q.val() == self.at_id.val() {
-                self.answer.d.next = self.id.val();
-            } else if self.address.q.val() == self.at_shape.val() {
-                self.answer.d.next = self.shape.val();
-            } else if self.address.q.val() == self.at_hash.val() {
-                self.answer.d.next = self.config_hash.val();
-            } else if self.address.q.val() == self.at_status.val() {
-                self.answer.d.next = (bit_cast::<32, 4>(self.status.val()) << 8)
-                    | (bits_of_bool::<32>(self.done.val()) << 1)
-                    | bits_of_bool::<32>(self.busy.val());
-            } else if self.address.q.val() == self.at_interrupt.val() {
-                self.answer.d.next = bits_of_bool::<32>(self.enable.q.val());
-            } else if self.address.q.val() == self.at_program.val() {
-                self.answer.d.next = self.base.q.val();
-            } else if self.address.q.val() == self.at_instructions.val() {
-                self.answer.d.next = self.length.q.val();
-            } else if self.address.q.val() == self.at_layer.val() {
-                self.answer.d.next = bit_cast::<32, 16>(self.layer.val());
-            } else if self.address.q.val() == self.at_limit.val() {
-                self.answer.d.next = self.unlimited.q.val() ^ self.ones.val();
             }
         }
 

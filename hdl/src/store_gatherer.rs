@@ -55,6 +55,7 @@ leaf! {
         tell_later: Bit,
         start_beat: Bit,
         index: Bits<6>,
+        next_index: Bits<8>,
         my_slot: Bit,
         /// The instruction at the head of the queue is the one of the last cycle, and its tokens were there.
         served: Bit,
@@ -71,12 +72,13 @@ leaf! {
 impl Logic for StoreGatherer {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, state, push_later, tell_later, start_beat, index, my_slot, served);
+        dff_setup!(
+            self, clock, state, push_later, tell_later, start_beat, index, next_index, my_slot, served
+        );
         self.enough.next = self.tokens.val() >= bit_cast::<16, 8>(self.pop_prev.val());
-        self.can_take.next = self.valid.val() & self.served.q.val() & !self.halt.val();
+        self.can_take.next = self.served.q.val() & !self.halt.val();
         self.served.d.next = self.valid.val() & self.enough.val();
-        self.burst_over.next = self.word_over.val()
-            & ((bit_cast::<8, 6>(self.index.q.val()) + 1) == self.burst_beats.val());
+        self.burst_over.next = self.word_over.val() & (self.next_index.q.val() == self.burst_beats.val());
         self.pop.next = false;
         self.prepare.next = false;
         self.go.next = false;
@@ -94,6 +96,7 @@ impl Logic for StoreGatherer {
                 self.prepare.next = true;
                 self.start_beat.d.next = true;
                 self.index.d.next = 0.into();
+                self.next_index.d.next = 1.into();
                 self.state.d.next = Gather::Copy;
             }
             Gather::Copy => {
@@ -104,7 +107,8 @@ impl Logic for StoreGatherer {
         if self.go.val() {
             self.start_beat.d.next = self.word_over.val();
             if self.word_over.val() {
-                self.index.d.next = self.index.q.val() + 1;
+                self.index.d.next = self.next_index.q.val().get_bits::<6>(0);
+                self.next_index.d.next = self.next_index.q.val() + 1;
             }
             if self.burst_over.val() {
                 self.my_slot.d.next = !self.my_slot.q.val();

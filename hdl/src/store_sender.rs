@@ -47,9 +47,12 @@ leaf! {
         data_slot: Bit,
         address0: Bits<32>,
         address1: Bits<32>,
+        /// Less one.
         beats0: Bits<8>,
         beats1: Bits<8>,
         index: Bits<8>,
+        /// The beat at index is the last of its burst.
+        last: Bit,
         outstanding: Bits<5>,
         /// Bursts without a response, and which of them tell the load engine, the oldest lowest.
         unanswered: Bits<5>,
@@ -62,7 +65,8 @@ leaf! {
         address_done: Bit,
         send_data: Bit,
         data_done: Bit,
-        last: Bit,
+        left: Bits<8>,
+        next_left: Bits<8>,
         freed: Bit,
     }
     const {
@@ -87,6 +91,7 @@ impl Logic for StoreSender {
             beats0,
             beats1,
             index,
+            last,
             outstanding,
             unanswered,
             tells
@@ -95,20 +100,24 @@ impl Logic for StoreSender {
             (self.addresses.q.val() != 0) & (self.outstanding.q.val() < self.limit.val());
         self.address_done.next = self.send_address.val() & self.awready.val();
         self.send_data.next = self.data.q.val() != 0;
-        self.last.next = (self.index.q.val() + 1) == self.beats0.q.val();
+        // A burst is known for some cycles before its first beat can be sent.
+        self.left.next = self.beats0.q.val();
+        self.next_left.next = self.beats1.q.val();
         if self.data_slot.q.val() {
-            self.last.next = (self.index.q.val() + 1) == self.beats1.q.val();
+            self.left.next = self.beats1.q.val();
+            self.next_left.next = self.beats0.q.val();
         }
-        self.data_done.next = self.send_data.val() & self.wready.val() & self.last.val();
+        self.last.d.next = self.index.q.val() == self.left.val();
+        self.data_done.next = self.send_data.val() & self.wready.val() & self.last.q.val();
 
         if self.burst_done.val() {
             self.fill_slot.d.next = !self.fill_slot.q.val();
             if self.fill_slot.q.val() {
                 self.address1.d.next = self.burst_address.val();
-                self.beats1.d.next = self.burst_beats.val();
+                self.beats1.d.next = self.burst_beats.val() - 1;
             } else {
                 self.address0.d.next = self.burst_address.val();
-                self.beats0.d.next = self.burst_beats.val();
+                self.beats0.d.next = self.burst_beats.val() - 1;
             }
         }
         if self.address_done.val() {
@@ -116,8 +125,10 @@ impl Logic for StoreSender {
         }
         if self.send_data.val() & self.wready.val() {
             self.index.d.next = self.index.q.val() + 1;
-            if self.last.val() {
+            self.last.d.next = (self.index.q.val() + 1) == self.left.val();
+            if self.last.q.val() {
                 self.index.d.next = 0.into();
+                self.last.d.next = self.next_left.val() == 0;
                 self.data_slot.d.next = !self.data_slot.q.val();
             }
         }
@@ -181,13 +192,13 @@ impl Logic for StoreSender {
 
         self.awvalid.next = self.send_address.val();
         self.awaddr.next = self.address0.q.val();
-        self.awlen.next = self.beats0.q.val() - 1;
+        self.awlen.next = self.beats0.q.val();
         if self.address_slot.q.val() {
             self.awaddr.next = self.address1.q.val();
-            self.awlen.next = self.beats1.q.val() - 1;
+            self.awlen.next = self.beats1.q.val();
         }
         self.wvalid.next = self.send_data.val();
-        self.wlast.next = self.last.val();
+        self.wlast.next = self.last.q.val();
         self.slot.next = self.data_slot.q.val();
         self.beat.next = bit_cast::<6, 8>(self.index.q.val());
         self.sent.next = self.send_data.val() & self.wready.val();

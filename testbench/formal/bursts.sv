@@ -18,17 +18,15 @@ module runs_check #(
 
   logic [31:0] burst_address;
   logic [7:0] burst_beats;
-  logic [12:0] burst_bytes;
-  logic [5:0] burst_lane;
-  logic burst_last, burst_long, whole_q;
+  logic [12:0] bytes_q;
+  logic burst_last, whole_q;
   logic [31:0] at_q, begin_q;
   logic [23:0] left_q, size_q, pitch_q;
   logic [15:0] count_q;
   koch_runs dut (
     .clk_i(clk), .rst_ni(1'b1), .start_i(start), .address_i(address), .run_bytes_i(run_bytes), .runs_i(runs),
     .run_pitch_i(run_pitch), .prepare_i(prepare), .advance_i(advance), .burst_address_o(burst_address),
-    .burst_beats_o(burst_beats), .burst_bytes_o(burst_bytes), .burst_lane_o(burst_lane), .burst_last_o(burst_last),
-    .burst_long_o(burst_long), .whole_q(whole_q),
+    .burst_beats_o(burst_beats), .burst_last_o(burst_last), .bytes_q(bytes_q), .whole_q(whole_q),
     .at_q(at_q), .begin_q(begin_q), .left_q(left_q), .size_q(size_q), .pitch_q(pitch_q), .count_q(count_q)
   );
 
@@ -38,10 +36,11 @@ module runs_check #(
   logic [31:0] next, first;
   logic [23:0] left, size, pitch;
   logic [15:0] to_go;
-  wire run_over = left == burst_bytes;
+  wire run_over = left == bytes_q;
+  wire [31:0] lane = at_q & (Bytes - 1);
   always @(posedge clk)
     if (start) begin
-      begun <= runs != 0;
+      begun <= runs != 0 && run_bytes != 0;
       prepared <= 0;
       next <= address;
       first <= address;
@@ -52,23 +51,22 @@ module runs_check #(
     end else if (advance) begin
       prepared <= 0;
       begun <= !burst_last;
-      next <= run_over ? first + {8'd0, pitch} : next + {19'd0, burst_bytes};
+      next <= run_over ? first + {8'd0, pitch} : next + {19'd0, bytes_q};
       first <= run_over ? first + {8'd0, pitch} : first;
-      left <= run_over ? size : left - {11'd0, burst_bytes};
+      left <= run_over ? size : left - {11'd0, bytes_q};
       to_go <= to_go - 16'(run_over);
     end else if (prepare) prepared <= 1;
 
   wire allowed = burst_beats != 0 && burst_beats <= Beats && (burst_address & (Bytes - 1)) == 0
     && {20'd0, burst_address[11:0]} + (32'(burst_beats) << $clog2(Bytes)) <= 4096;
   // All of the first beat and the last is wanted but what lies before the run's first byte and behind its last.
-  wire fits = burst_bytes != 0 && burst_bytes <= left && burst_address + {26'd0, burst_lane} == next && burst_lane < Bytes
-    && 32'(burst_lane) + 32'(burst_bytes) <= (32'(burst_beats) << $clog2(Bytes))
-    && 32'(burst_lane) + 32'(burst_bytes) + Bytes > (32'(burst_beats) << $clog2(Bytes))
-    && whole_q == (left == burst_bytes) && burst_long == (burst_bytes >= 64);
+  wire fits = bytes_q != 0 && bytes_q <= left && burst_address + lane == next
+    && lane + 32'(bytes_q) <= (32'(burst_beats) << $clog2(Bytes))
+    && lane + 32'(bytes_q) + Bytes > (32'(burst_beats) << $clog2(Bytes))
+    && whole_q == (left == bytes_q);
   wire same = at_q == next && begin_q == first && left_q == left && size_q == size && pitch_q == pitch && count_q == to_go;
   wire some = left != 0 && size != 0 && to_go != 0;
   always @* begin
-    assume (!start || run_bytes != 0 || runs == 0);
     assume (!prepare || (begun && !prepared));
     assume (!advance || (begun && prepared));
     assume (second || !begun || (some && same && (!prepared || (allowed && fits))));
@@ -77,7 +75,7 @@ module runs_check #(
     burst_allowed: assert (!begun || !prepared || allowed);
     burst_fits: assert (!begun || !prepared || fits);
     covers_runs: assert (!begun || (some && same));
-    last_is_last: assert (!begun || !prepared || burst_last == (to_go == 1 && left == burst_bytes));
+    last_is_last: assert (!begun || !prepared || burst_last == (to_go == 1 && left == bytes_q));
   end
 endmodule
 

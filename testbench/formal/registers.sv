@@ -1,4 +1,4 @@
-// The AXI4-Lite slave: one response for each request, of a write in the next cycle, of a read in the one after that, held
+// The AXI4-Lite slave: one response for each request, of a write in the next cycle, of a read three cycles later, held
 // until it is taken.
 module registers_check (
   input logic        clk,
@@ -27,9 +27,9 @@ module registers_check (
   wire aw = awvalid && awready, w = wvalid && wready, ar = arvalid && arready;
   // Requests without a response, of which there is one at most; wide enough to see more.
   logic [2:0] addresses = 0, data = 0, reads = 0;
-  logic b_waits = 0, r_waits = 0, written = 0, asked = 0, due = 0;
+  logic b_waits = 0, r_waits = 0, written = 0, asked = 0, looked = 0, due = 0;
   logic [7:0] address;
-  logic [31:0] rdata_q, answer;
+  logic [31:0] rdata_q, found, answer;
   // What the registers hold, as docs/registers.md has it.
   logic [31:0] base = 0, length = 0, most = 32'hffffffff;
   logic enable = 0;
@@ -43,7 +43,9 @@ module registers_check (
     rdata_q <= rdata;
     written <= aw;
     asked <= ar;
-    due <= asked;
+    looked <= asked;
+    due <= looked;
+    answer <= found;
     if (ar) address <= araddr;
     if (write && awaddr == 8'h14) enable <= wdata[0];
     // Not while busy.
@@ -52,17 +54,17 @@ module registers_check (
     if (write && !busy && awaddr == 8'h24) most <= wdata;
     if (asked)
       case (address)
-        8'h00: answer <= 32'h4b4f4348;
-        8'h10: answer <= {20'd0, status, 6'd0, done, busy};
-        8'h14: answer <= {31'd0, enable};
-        8'h18: answer <= base;
-        8'h1c: answer <= length;
-        8'h20: answer <= {16'd0, layer};
-        8'h24: answer <= most;
-        8'h0c: answer <= 0;
+        8'h00: found <= 32'h4b4f4348;
+        8'h10: found <= {20'd0, status, 6'd0, done, busy};
+        8'h14: found <= {31'd0, enable};
+        8'h18: found <= base;
+        8'h1c: found <= length;
+        8'h20: found <= {16'd0, layer};
+        8'h24: found <= most;
+        8'h0c: found <= 0;
         default:
-          if (address >= 8'h40 && address < 8'hb0) answer <= address[2] ? {16'd0, counter[47:32]} : counter[31:0];
-          else answer <= rdata;
+          if (address >= 8'h40 && address < 8'hb0) found <= address[2] ? {16'd0, counter[47:32]} : counter[31:0];
+          else found <= rdata;
       endcase
   end
   // The constants are the config's.
@@ -75,7 +77,7 @@ module registers_check (
     b_one_each: assert (bvalid == (addresses == 1) && addresses <= 1 && addresses == data);
     b_follows: assert (!written || bvalid);
     r_held: assert (!r_waits || (rvalid && rdata == rdata_q));
-    r_one_each: assert (rvalid == (reads == 1 && !asked) && reads <= 1);
+    r_one_each: assert (rvalid == (reads == 1 && !asked && !looked) && reads <= 1);
     r_follows: assert (!due || rvalid);
     r_data: assert (!due || constant || araddr_unmapped || rdata == answer);
     counter_asked: assert (!asked || address < 8'h40 || address >= 8'hb0 || index == address[6:3] - 4'd8);

@@ -33,6 +33,25 @@ module uses_check (
   always @(posedge clk)
     faulty <= started && !control_clear && check_fault != 0 && (fetch_load_push || fetch_compute_push || fetch_store_push);
 
+  // A queue's head stays until it is taken, as queues.sv proves.
+  logic load_stays = 0, compute_stays = 0, store_stays = 0;
+  logic [239:0] load_head;
+  logic [255:0] compute_head;
+  logic [183:0] store_head;
+  always @(posedge clk) begin
+    load_stays <= started && load_queue_valid && !requester_pop;
+    compute_stays <= started && compute_queue_valid && !lister_pop;
+    store_stays <= started && store_queue_valid && !gatherer_pop;
+    load_head <= load_queue_data;
+    compute_head <= compute_queue_data;
+    store_head <= store_queue_data;
+  end
+  always @* begin
+    assume (!load_stays || load_queue_data == load_head);
+    assume (!compute_stays || compute_queue_data == compute_head);
+    assume (!store_stays || store_queue_data == store_head);
+  end
+
   always @* if (started) begin
     load_queue_used_well: assert ((!fetch_load_push || !load_queue_full) && (!requester_pop || load_queue_valid));
     compute_queue_used_well: assert ((!fetch_compute_push || !compute_queue_full) && (!lister_pop || compute_queue_valid));
