@@ -169,6 +169,8 @@ mod tests {
         assert!(sim.leaf.busy.val());
         sim.leaf.quiet.next = true;
         sim.leaf.finished.next = true;
+        sim.leaf.start.next = false;
+        sim.tick();
         for start in [true, false, false] {
             sim.leaf.start.next = start;
             sim.tick();
