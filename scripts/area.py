@@ -98,6 +98,7 @@ d1         2  4  1  8  32 16  4    4   4    1   1  0.5 by_channel post
 d2         7 20  1  8  32 16  4   64  40   64   4    2 by_channel post
 d3         8 16  4  8 128 16  8   64  64   32  16    4 post
 d4         5 24  2  8  64 16  8   32  48   16   8    4 by_channel
+d5         3 12  2  8  32  8  2    8  16    8   4    2 by_channel post
 """
 
 

@@ -7,6 +7,8 @@ use spec::timing::TILE_SLOTS;
 
 /// Instructions of the fetch buffer.
 const FETCHED: u32 = 16;
+/// Which parts the rows of a load in the window have.
+const PART_BITS: u32 = 3;
 /// Bits of a tile's entry in the queue of tiles.
 const TILE_BITS: u32 = 34;
 /// Bits of an address in the tile table, which has three for a pixel.
@@ -44,7 +46,7 @@ fn others(config: &Config) -> [Memory; 9] {
         queue(Engine::Load, QUEUE_DEPTH),
         queue(Engine::Compute, QUEUE_DEPTH),
         queue(Engine::Store, QUEUE_DEPTH),
-        queue(Engine::Load, LOAD_WINDOW),
+        Memory { bits: instruction_bits(Engine::Load) + PART_BITS, words: LOAD_WINDOW, count: 1 },
         Memory { bits: TILE_BITS, words: TILE_SLOTS, count: 1 },
         Memory { bits: ADDRESS_BITS, words: WORD * TILE_SLOTS, count: 3 },
         Memory { bits: config.bus_bits, words: FETCHED * instruction / config.bus_bits, count: 1 },

@@ -1,5 +1,5 @@
 //! What nextpnr-ecp5 is given: Yosys's netlist as JSON, with the registers behind multipliers inside of them, which Yosys
-//! does not do for this part, and with places for the array's.
+//! does not do for this part, with places for the array's, and with a reset for each module.
 
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -70,8 +70,68 @@ fn behind(cells: &Cells, readers: &BTreeMap<u64, Vec<String>>, name: &str) -> Op
     Some(found).filter(|f| !f.is_empty())
 }
 
+/// Flip-flops that one net may reset. On a net with thousands the last is reached after 11 ns.
+const RESETS: usize = 1000;
+
+/// The module in the design that a cell comes from, by its name.
+fn module(name: &str) -> String {
+    let inner = name.rsplit_once('.').map_or("", |(path, _)| path);
+    inner.split('.').take(3).collect::<Vec<_>>().join(".")
+}
+
+/// If a look-up table behind a single flip-flop resets more than `most` others, every module gets a copy of both.
+/// Returns the number of copies.
+fn spread_reset(cells: &mut Cells, most: usize) -> usize {
+    let mut loads: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for (name, cell) in cells.iter().filter(|(_, c)| c["type"] == "TRELLIS_FF") {
+        if let Some(net) = bit(cell, "LSR").as_u64() {
+            loads.entry(net).or_default().push(name.clone());
+        }
+    }
+    let drives = |cell: &Value, port: &str, net: u64| bit(cell, port).as_u64() == Some(net);
+    let mut copies = 0;
+    for (net, names) in loads.into_iter().filter(|(_, names)| names.len() > most) {
+        let Some((table, lut)) = cells.iter().find(|(_, c)| c["type"] == "LUT4" && drives(c, "Z", net))
+        else {
+            continue;
+        };
+        let inputs: Vec<u64> = ["A", "B", "C", "D"].iter().filter_map(|p| bit(lut, p).as_u64()).collect();
+        let [input] = inputs[..] else { continue };
+        let source = cells.iter().find(|(_, c)| c["type"] == "TRELLIS_FF" && drives(c, "Q", input));
+        let Some((register, flip_flop)) = source else { continue };
+        let (table, lut, register, flip_flop) =
+            (table.clone(), lut.clone(), register.clone(), flip_flop.clone());
+        let nets = cells.values().flat_map(|c| c["connections"].as_object().into_iter().flatten());
+        let bits = nets.flat_map(|(_, bits)| bits.as_array().into_iter().flatten().filter_map(Value::as_u64));
+        let mut fresh = bits.max().unwrap_or(0);
+        let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for name in names {
+            groups.entry(module(&name)).or_default().push(name);
+        }
+        // The first keeps what there is.
+        for (group, members) in groups.into_iter().skip(1) {
+            let (q, z) = (fresh + 1, fresh + 2);
+            fresh += 2;
+            let mut own = flip_flop.clone();
+            own["connections"]["Q"] = json!([q]);
+            cells.insert(format!("{group}.{register}"), own);
+            let mut own = lut.clone();
+            for port in ["A", "B", "C", "D"].iter().filter(|p| drives(&lut, p, input)) {
+                own["connections"][*port] = json!([q]);
+            }
+            own["connections"]["Z"] = json!([z]);
+            cells.insert(format!("{group}.{table}"), own);
+            for member in members {
+                cells[&member]["connections"]["LSR"] = json!([z]);
+            }
+            copies += 1;
+        }
+    }
+    copies
+}
+
 /// Puts registers into the multipliers before them, and these where `sites` says: a site for each start of a name.
-/// Returns how many multipliers got a register.
+/// Gives modules a reset of their own. Returns how many multipliers got a register.
 ///
 /// # Errors
 /// It is not a netlist of one module `top`.
@@ -111,6 +171,7 @@ pub fn finish(text: &str, top: &str, sites: &[(String, String)]) -> Result<(Stri
             cells[name]["attributes"]["BEL"] = site.as_str().into();
         }
     }
+    spread_reset(cells, RESETS);
     Ok((netlist.to_string(), packed))
 }
 
@@ -186,6 +247,33 @@ mod tests {
         for change in changes {
             assert_eq!(finish(&netlist(change), "top", &[]).expect("a netlist").1, 0);
         }
+    }
+
+    #[test]
+    fn every_module_gets_a_reset() {
+        let register = |d: u64, q: u64, reset: Value| json!({"type": "TRELLIS_FF", "connections": {"DI": [d], "Q": [q], "LSR": [reset]}});
+        let design = || {
+            let cells = json!({
+                "reset.q": register(2, 3, "0".into()),
+                "inverter": {"type": "LUT4", "connections": {"A": ["0"], "B": ["0"], "C": ["0"], "D": [3], "Z": [4]}},
+                "a.b.c.x": register(5, 6, 4.into()),
+                "a.b.c.d.y": register(6, 7, 4.into()),
+                "a.b.e.z": register(7, 8, 4.into()),
+            });
+            cells.as_object().expect("cells").clone()
+        };
+        assert_eq!(spread_reset(&mut design(), 3), 0);
+        let mut cells = design();
+        assert_eq!((spread_reset(&mut cells, 2), cells.len()), (1, 7));
+        let resets = ["a.b.c.x", "a.b.c.d.y", "a.b.e.z"].map(|n| bit(&cells[n], "LSR").as_u64());
+        assert_eq!(resets, [Some(4), Some(4), Some(10)]);
+        let (own, inverter) = (&cells["a.b.e.reset.q"], &cells["a.b.e.inverter"]);
+        assert_eq!((bit(own, "DI"), bit(own, "Q")), (&json!(2), &json!(9)));
+        assert_eq!((bit(inverter, "D"), bit(inverter, "Z")), (&json!(9), &json!(10)));
+        // What does not come from a flip-flop stays.
+        let mut cells = design();
+        cells.remove("reset.q");
+        assert_eq!(spread_reset(&mut cells, 2), 0);
     }
 
     #[test]
