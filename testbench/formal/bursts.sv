@@ -100,20 +100,21 @@ module fetch_check #(
   wire [31:0] instructions = clear ? new_instructions : held_instructions;
   logic valid;
   logic [31:0] address, next_q, left_q;
-  logic more_q;
+  logic more_q, last_q;
   logic [7:0] beats;
   koch_fetch dut (
     .clk_i(clk), .rst_ni(1'b1), .clear_i(clear), .busy_i(busy), .halt_i(halt), .program_i(program),
     .instructions_i(instructions), .request_ready_i(ready), .beat_i(beat), .opcode_i(opcode), .fault_i(fault),
     .load_full_i(load_full), .compute_full_i(compute_full), .store_full_i(store_full),
     .request_valid_o(valid), .request_address_o(address), .request_beats_o(beats), .next_q(next_q),
-    .left_q(left_q), .more_q(more_q)
+    .left_q(left_q), .more_q(more_q), .last_q(last_q)
   );
   logic [31:0] asked;
   always @(posedge clk)
     if (clear) asked <= 0;
     else if (valid && ready) asked <= asked + ((32'(beats) << $clog2(Bytes)) >> 5);
   wire in_step = asked <= instructions && more_q == (asked < instructions)
+    && (!more_q || last_q == (left_q <= Batch))
     && (!more_q || (next_q == program + (asked << 5) && left_q == instructions - asked && (asked & (Batch - 1)) == 0));
   wire allowed = beats != 0 && beats <= Beats && (address & (Bytes - 1)) == 0
     && {20'd0, address[11:0]} + (32'(beats) << $clog2(Bytes)) <= 4096;

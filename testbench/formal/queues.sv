@@ -118,8 +118,8 @@ module tokens_start_check (
   always @* if (started && !begun) starts_empty: assert (count == 0);
 endmodule
 
-// koch_fetch_buffer: an instruction is the beats last written to its places. An induction: in the first cycle the beat
-// at any one place is as it was written.
+// koch_fetch_buffer: the instruction that is taken out is the beats last written to its places. An induction: in the first
+// cycle the beat at any one place is as it was written.
 module fetch_buffer_check #(
   parameter int Bus = 32
 ) (
@@ -134,15 +134,16 @@ module fetch_buffer_check #(
   localparam int Per = $clog2(256 / Bus);
   logic second = 0;
   always @(posedge clk) second <= 1;
-  logic [255:0] instruction;
+  logic [255:0] instruction, head, head_q;
   koch_fetch_buffer dut (
-    .clk_i(clk), .write_i(write), .write_index_i(index), .write_data_i(data), .read_index_i(read),
-    .instruction_o(instruction)
+    .clk_i(clk), .write_i(write), .write_index_i(index), .write_data_i(data), .read_i(1'b1), .read_index_i(read),
+    .instruction_o(instruction), .head(head)
   );
+  always @(posedge clk) head_q <= head;
   (* anyconst *) logic [Bits-1:0] place;
   logic [Bus-1:0] beat;
   always @(posedge clk) if (write && index == place) beat <= data;
-  wire as_written = Bus'(instruction >> {place[Per-1:0], {$clog2(Bus){1'b0}}}) == beat;
+  wire as_written = Bus'(head >> {place[Per-1:0], {$clog2(Bus){1'b0}}}) == beat;
   always @* assume (second || (read == place[Bits-1:Per] && as_written));
-  always @* if (second) holds_beats: assert (read != place[Bits-1:Per] || as_written);
+  always @* if (second) holds_beats: assert ((read != place[Bits-1:Per] || as_written) && instruction == head_q);
 endmodule
