@@ -15,8 +15,11 @@ const RTL: [(&str, &str); 6] = [
     ("koch_board.sv", include_str!("../rtl/koch_board.sv")),
     ("koch_reset.sv", include_str!("../rtl/koch_reset.sv")),
 ];
-const STORE: &str = include_str!("../rtl/block/koch_store.sv");
-const STORE_SPRAM: &str = include_str!("../rtl/spram/koch_store.sv");
+const STORE: [(&str, &str); 2] = [
+    ("koch_store_lane.sv", include_str!("../rtl/block/koch_store_lane.sv")),
+    ("koch_store.sv", include_str!("../rtl/block/koch_store.sv")),
+];
+const STORE_SPRAM: [(&str, &str); 1] = [("koch_store.sv", include_str!("../rtl/spram/koch_store.sv"))];
 
 /// What belongs to a board that is part of this program.
 struct Folder {
@@ -228,7 +231,7 @@ impl Board {
                 self.memory
             ));
         }
-        let least = if self.single_port() { 8 } else { 5 };
+        let least = if self.single_port() { 9 } else { 6 };
         if !(least..=64).contains(&self.latency) {
             return at(format!(
                 "latency = {}: must be {least}..=64 cycles, what the memory on chip can keep; bring it into the range",
@@ -354,7 +357,7 @@ impl Board {
     /// `koch_board` for simulation: what the part's RAM blocks hold is in plain arrays.
     pub fn simulated(&self, config: &Config, uart: Uart) -> Vec<(String, String)> {
         let mut files = self.design(config, uart);
-        files.push(("koch_store.sv".to_owned(), STORE.to_owned()));
+        files.extend(STORE.map(|(name, text)| (name.to_owned(), text.to_owned())));
         files
     }
 
@@ -364,8 +367,8 @@ impl Board {
             return Ok(hdl::koch::design(config).files());
         }
         let mut files = self.design(config, self.uart()?);
-        let store = if self.single_port() { STORE_SPRAM } else { STORE };
-        files.push(("koch_store.sv".to_owned(), store.to_owned()));
+        let store: &[(&str, &str)] = if self.single_port() { &STORE_SPRAM } else { &STORE };
+        files.extend(store.iter().map(|&(name, text)| (name.to_owned(), text.to_owned())));
         files.push(("koch_clock.sv".to_owned(), self.pll()?.1));
         files.push(("top.sv".to_owned(), self.top.clone()));
         Ok(files)

@@ -13,14 +13,14 @@ use std::{env, fmt, fs};
 
 /// Modules that ECP5 synthesis maps one by one: ABC runs out of memory on the whole, and there is nothing to be gained
 /// across the borders of most of these. The fetch buffer's registers would become block RAM, which is too slow; the
-/// feeder's late signals would end up before its early ones.
+/// feeder's late signals would end up before its early ones; a memory's lanes would share their registers.
 const APART: &str = "koch_abuf koch_activations koch_array koch_feeder koch_fetch_buffer koch_pbuf koch_pe \
-                     koch_requant koch_serializer koch_wbuf";
+                     koch_requant koch_serializer koch_store_lane koch_wbuf";
 
 /// Synthesis for an ECP5. Everything but the modules [`APART`] is one, as the longest paths go through many. It is
 /// `synth_ecp5` without `share`, which saves an adder by choosing its operands with the latest signals that there are.
 /// Wide multiplexers of LUTs take more LUTs than they save. Every module inverts the reset for itself; a tile has but two
-/// reset nets, so these are made one.
+/// reset nets, so these are made one. Queues of instructions are wide: as LUTs they would be a tenth of the design.
 fn ecp5(top: &str) -> String {
     format!(
         "\
@@ -47,6 +47,7 @@ alumacc
 opt
 memory -nomap
 opt_clean
+setattr -set ram_style \"block\" c:*_queue.words_q c:*u_window.words_q
 synth_ecp5 -nowidelut -abc9 -top {top} -run map_ram:
 setattr -mod -unset keep_hierarchy A:keep_hierarchy
 flatten

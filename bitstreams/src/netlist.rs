@@ -1,5 +1,6 @@
 //! What nextpnr-ecp5 is given: Yosys's netlist as JSON, with the registers behind multipliers inside of them, which Yosys
-//! does not do for this part, with places for the array's, and with a reset for each module.
+//! does not do for this part, with places for the array's, with a reset for each module, and without carries that nobody
+//! reads.
 
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -130,6 +131,19 @@ fn spread_reset(cells: &mut Cells, most: usize) -> usize {
     copies
 }
 
+/// Leaves the last carry of a chain open if nothing reads it. nextpnr leads any net out of a chain, for two LUTs each.
+/// Returns how many there were.
+fn open_carries(cells: &mut Cells, readers: &BTreeMap<u64, Vec<String>>) -> usize {
+    let mut open = 0;
+    for cell in cells.values_mut().filter(|c| c["type"] == "CCU2C") {
+        if bit(cell, "COUT").as_u64().is_some_and(|net| !readers.contains_key(&net)) {
+            cell["connections"]["COUT"] = json!(["x"]);
+            open += 1;
+        }
+    }
+    open
+}
+
 /// Puts registers into the multipliers before them, and these where `sites` says: a site for each start of a name.
 /// Gives modules a reset of their own. Returns how many multipliers got a register.
 ///
@@ -144,6 +158,7 @@ pub fn finish(text: &str, top: &str, sites: &[(String, String)]) -> Result<(Stri
     let multipliers: Vec<String> =
         cells.iter().filter(|(_, c)| c["type"] == "MULT18X18D").map(|(n, _)| n.clone()).collect();
     let readers = readers(cells, &ports);
+    open_carries(cells, &readers);
     let mut packed = 0;
     for name in &multipliers {
         if let Some(registers) = behind(cells, &readers, name) {
@@ -274,6 +289,23 @@ mod tests {
         let mut cells = design();
         cells.remove("reset.q");
         assert_eq!(spread_reset(&mut cells, 2), 0);
+    }
+
+    #[test]
+    fn a_carry_that_nobody_reads_is_open() {
+        let adder = |cin: Value, cout: u64| {
+            json!({
+                "type": "CCU2C",
+                "port_directions": {"CIN": "input", "COUT": "output"},
+                "connections": {"CIN": [cin], "COUT": [cout]},
+            })
+        };
+        let cells = json!({"low": adder("0".into(), 2), "high": adder(2.into(), 3), "top": adder(2.into(), 4)});
+        let mut cells = cells.as_object().expect("cells").clone();
+        let ports = json!({"carry": {"direction": "output", "bits": [4]}});
+        let readers = readers(&cells, &ports);
+        assert_eq!(open_carries(&mut cells, &readers), 1);
+        assert_eq!(["low", "high", "top"].map(|n| bit(&cells[n], "COUT")), [&json!(2), &json!("x"), &json!(4)]);
     }
 
     #[test]

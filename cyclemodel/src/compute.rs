@@ -271,6 +271,6 @@ impl Compute {
     }
 
     pub fn quiet_from(&self) -> Time {
-        self.lister.max(self.array_idle())
+        self.lister.max(self.array_idle()).max(self.queue.quiet_from())
     }
 }

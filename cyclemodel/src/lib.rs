@@ -75,7 +75,8 @@ impl<I: Copy> Queue<I> {
     }
 
     fn push(&mut self, t: Time, instruction: I) {
-        self.entries.push_back((t + 1, instruction));
+        // Into the memory, out of it, into the head's register.
+        self.entries.push_back((t + 3, instruction));
     }
 
     /// The first cycle in which there is room for the next push.
@@ -104,6 +105,11 @@ impl<I: Copy> Queue<I> {
 
     fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// From when no word is on its way to the head.
+    fn quiet_from(&self) -> Time {
+        self.entries.back().map_or(0, |(visible, _)| *visible)
     }
 }
 

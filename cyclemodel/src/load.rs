@@ -102,7 +102,7 @@ impl<'a> Requester<'a> {
     }
 
     pub fn quiet_from(&self) -> Time {
-        self.ready
+        self.ready.max(self.queue.quiet_from())
     }
 }
 

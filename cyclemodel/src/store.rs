@@ -163,6 +163,6 @@ impl<'a> Store<'a> {
     }
 
     pub fn quiet_from(&self) -> Time {
-        self.ready
+        self.ready.max(self.queue.quiet_from())
     }
 }

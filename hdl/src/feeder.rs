@@ -125,7 +125,7 @@ leaf! {
         uniform: Bit,
         listed_period: Bits<9>,
         listed_short_period: Bits<9>,
-        in_flight: Bits<3>,
+        in_flight: Bits<4>,
         summed_read: Bit,
         summed_row: Bits<4>,
         summed_inside: Bit,

@@ -7,10 +7,12 @@ use crate::*;
 use spec::isa::{self, Engine, FORMS, INSTRUCTION_BYTES};
 use spec::regs::Counters;
 use spec::timing::{self, ISSUE_TO_ARRAY, READ_LATENCY};
+use spec::{Config, config::LOAD_WINDOW, config::QUEUE_DEPTH, config::WORD};
 
 /// Cycles from an address of the weight buffer to the operand of column 0.
 const WBUF_LATENCY: u32 = 2;
-use spec::{Config, config::LOAD_WINDOW, config::QUEUE_DEPTH, config::WORD};
+/// Cycles from an address of the parameter buffer to its word.
+const PBUF_LATENCY: u32 = 2;
 
 /// Instances and the nets between them: output `x_o` of instance `u_y` drives net `y_x`.
 struct Wiring {
@@ -249,7 +251,9 @@ pub fn design(config: &Config) -> Design {
         "reads_idle",
         "sender_idle",
     ];
-    let quiet = quiet.into_iter().fold(id("fetch_quiet"), |a, b| a & b) & !id("window_valid");
+    let still = ["window_valid", "window_moving", "load_queue_moving", "compute_queue_moving", "store_queue_moving"];
+    let quiet = quiet.into_iter().fold(id("fetch_quiet"), |a, b| a & b);
+    let quiet = still.into_iter().fold(quiet, |a, b| a & !id(b));
     w.wire("quiet", 1, quiet);
     w.wire(
         "finished",
@@ -299,15 +303,11 @@ pub fn design(config: &Config) -> Design {
     checked.push(("opcode".to_owned(), id("buffer_instruction").range(isa::OPCODE.width - 1, 0)));
     w.leaf(&check, "check", checked.iter().map(|(n, e)| (n.as_str(), e.clone())));
     for (engine, name) in [(Engine::Load, "load"), (Engine::Compute, "compute"), (Engine::Store, "store")] {
-        let (list, width) = fields(engine);
-        // The tokens that an instruction waits for.
-        let early =
-            list.iter().filter(|(name, ..)| name.starts_with("pop_")).map(|(_, lsb, w)| lsb + w).max();
-        let early = early.unwrap_or(isa::OPCODE.width);
+        let (_, width) = fields(engine);
         w.inst(
             queue::module(),
             &format!("{name}_queue"),
-            [("Width", Expr::from(width)), ("Depth", Expr::from(QUEUE_DEPTH)), ("Early", Expr::from(early))],
+            [("Width", Expr::from(width)), ("Depth", Expr::from(QUEUE_DEPTH))],
             &[("data", width)],
             [
                 ("clear", net("control_flush")),
@@ -563,11 +563,7 @@ pub fn design(config: &Config) -> Design {
     w.inst(
         queue::module(),
         "tiles",
-        [
-            ("Width", Expr::from(tile_bits)),
-            ("Depth", Expr::from(timing::TILE_SLOTS)),
-            ("Early", Expr::from(tile_bits - tile[0].1)),
-        ],
+        [("Width", Expr::from(tile_bits)), ("Depth", Expr::from(timing::TILE_SLOTS))],
         &[("data", tile_bits)],
         [
             ("clear", net("control_flush")),
@@ -581,7 +577,7 @@ pub fn design(config: &Config) -> Design {
     }
     w.body.assign(cat(tile.map(|(n, _, _)| id(n))), "tiles_data");
     w.body.logic("unused_tiles", 1);
-    w.body.assign("unused_tiles", cat([id("tiles_valid"), id("tiles_full"), id("window_full")]).parity());
+    w.body.assign("unused_tiles", cat([id("tiles_valid"), id("tiles_full"), id("tiles_moving")]).parity());
     w.delay(
         "drain_start",
         timing::issue_to_drain(config, false),
@@ -709,39 +705,37 @@ pub fn design(config: &Config) -> Design {
         ("valid", net("op_valid")),
         ("last", net("op_last")),
         ("acts", net("acts")),
-        ("shift", net("drain_step")),
-        ("shift_chunk", net("drain_chunk")),
+        ("read", net("drain_step")),
+        ("row", net("drain_row")),
+        ("chunk", net("drain_chunk")),
     ];
     inputs.extend(if config.by_channel { by_channel(&mut w, config) } else { dense_only(&mut w) });
     w.inst(
         array::module(config),
         "array",
         [("Rows", Expr::from(rows)), ("Cols", Expr::from(cols)), ("Lanes", Expr::from(lanes))],
-        &[("sums", cols * 32)],
+        &[("sums", lanes * 32)],
         inputs,
     );
 
     // Requantisation.
     w.body.blank().comment("Requantisation.");
     let param_index = clog2_of(config.pbuf_words());
+    w.delay(
+        "param",
+        timing::DRAIN_TO_REQUANT - PBUF_LATENCY,
+        &[("param_address", param_index, id("drain_param_address").range(param_index - 1, 0))],
+    );
     w.inst(
         pbuf::module(config),
         "pbuf",
         [],
         &[],
-        aligned(2).chain([("read_address", id("drain_param_address").range(param_index - 1, 0))]),
+        aligned(2).chain([("read_address", id("param_address"))]),
     );
     unused(&mut w.body, "param_address", "drain_param_address", 16, &[(0, param_index)]);
-    w.top.logic("sums_1q", lanes * 32).logic("sums_2q", lanes * 32).logic("outputs", lanes * operand);
-    let chunk_bits = clog2_of(config.chunks());
-    let chosen = if chunk_bits == 0 {
-        id("array_sums")
-    } else {
-        let low = (lanes * 32).trailing_zeros();
-        id("array_sums").part(cat([id("drain_chunk").range(chunk_bits - 1, 0), lit(low, 0)]), lanes * 32)
-    };
-    w.body.ff_no_reset([when("drain_step", [set_nb("sums_1q", chosen)]), set_nb("sums_2q", "sums_1q")]);
-    w.delay("sums", 2, &[("sums_valid", 1, net("drain_step"))]);
+    w.top.logic("outputs", lanes * operand);
+    w.delay("sums", timing::DRAIN_TO_REQUANT, &[("sums_valid", 1, net("drain_step"))]);
     let lane_module = leaf::module(&requant::Requant::default());
     let lane_name = lane_module.name.clone();
     w.add(lane_module);
@@ -763,7 +757,7 @@ pub fn design(config: &Config) -> Design {
                 ("clk_i", id("clk_i")),
                 ("rst_ni", id("rst_ni")),
                 ("valid_i", id("sums_valid")),
-                ("acc_i", id("sums_2q").part(id("k") * 32, 32)),
+                ("acc_i", id("array_sums").part(id("k") * 32, 32)),
                 ("bias_i", id("pbuf_word").part(id("k") * 64, 32)),
                 ("multiplier_i", id("pbuf_word").part(id("k") * 64 + 32, 32)),
                 ("zero_point_i", id("lister_conf_y_zero")),

@@ -5,8 +5,8 @@ use crate::prelude::*;
 macro_rules! pe {
     ($name:ident, $act:tt, $weight:tt, $product:tt) => {
         leaf! {
-            /// Processing element: multiplies in one cycle, adds in the next. A finished sum moves to a shadow
-            /// register that drains along the column while the next sum grows from zero.
+            /// Processing element: multiplies in one cycle, adds in the next. A finished sum stays in a register while
+            /// the next one grows from zero.
             $name = "koch_pe" (clock no_reset), latency "operands pass in one cycle; their product is in the sum after two.", for config;
             in {
                 /// The product counts: a cycle after its operands.
@@ -17,10 +17,6 @@ macro_rules! pe {
                 act: Bits<$act>,
                 /// Weight, signed.
                 weight: Bits<$weight>,
-                /// Moves the finished sums one place on.
-                shift: Bit,
-                /// The finished sum of the neighbour.
-                chain: Bits<32>,
             }
             out {
                 act_next: Bits<$act>,
@@ -64,9 +60,6 @@ macro_rules! pe {
                 if self.valid.val() {
                     self.acc.d.next = self.acc_next.val();
                 }
-                if self.shift.val() {
-                    self.result.d.next = self.chain.val();
-                }
                 if self.take.val() {
                     self.acc.d.next = 0.into();
                     self.result.d.next = self.acc_next.val();
@@ -80,9 +73,9 @@ macro_rules! pe {
 macro_rules! depth_pe {
     ($name:ident, $act:tt, $weight:tt, $product:tt) => {
         leaf! {
-            /// Processing element: multiplies in one cycle, adds in the next. A finished sum moves to a shadow
-            /// register that drains along the column while the next sum grows from zero. By channel, activations come
-            /// from above, and weights pass at half their speed.
+            /// Processing element: multiplies in one cycle, adds in the next. A finished sum stays in a register while
+            /// the next one grows from zero. By channel, activations come from above, and weights pass at half their
+            /// speed.
             $name = "koch_pe" (clock no_reset), latency "operands pass in one cycle, weights by channel in two; their product is in the sum after two.", for config;
             in {
                 /// The product counts: a cycle after its operands.
@@ -100,10 +93,6 @@ macro_rules! depth_pe {
                 above: Bits<$act>,
                 /// Weight, signed.
                 weight: Bits<$weight>,
-                /// Moves the finished sums one place on.
-                shift: Bit,
-                /// The finished sum of the neighbour.
-                chain: Bits<32>,
             }
             out {
                 /// The activation, to the right and down.
@@ -164,9 +153,6 @@ macro_rules! depth_pe {
                 if self.valid.val() {
                     self.acc.d.next = self.acc_next.val();
                 }
-                if self.shift.val() {
-                    self.result.d.next = self.chain.val();
-                }
                 if self.take.val() {
                     self.acc.d.next = 0.into();
                     self.result.d.next = self.acc_next.val();
@@ -219,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_products_and_shifts_them_out() {
+    fn sums_products_and_keeps_them() {
         let mut sim = Sim::new(Pe8::new(&tiny()));
         let terms = [(-255i64, 127i64), (255, -128), (3, 5)];
         for (n, (a, w)) in terms.iter().enumerate() {
@@ -234,10 +220,10 @@ mod tests {
         sim.leaf.take.next = false;
         let sum: i64 = terms.iter().map(|(a, w)| a * w).sum();
         assert_eq!(signed_cast(sim.leaf.sum.val()).to_i64(), sum);
-        sim.leaf.shift.next = true;
-        sim.leaf.chain.next = 77.into();
+        // The next sum grows without changing it.
+        sim.leaf.valid.next = true;
         sim.tick();
-        assert_eq!(sim.leaf.sum.val(), 77);
+        assert_eq!(signed_cast(sim.leaf.sum.val()).to_i64(), sum);
     }
 
     #[test]

@@ -2,39 +2,34 @@
 
 use crate::verilog::*;
 
-/// A queue of `Depth` (a power of two) words whose head is always visible: its low `Early` bits, 0 < `Early` < `Width`,
-/// in a register, the rest at the memory.
+/// A queue of `Depth` (a power of two) words: a memory with a registered read, as block memories have, and the head in a
+/// register of its own, so that what reads it begins at a flip-flop.
 pub fn module() -> Module {
-    let mut m = Module::new("koch_queue", "A queue whose head is visible as soon as a word is in it.");
-    m.note("Latency: a pushed word can be popped in the next cycle.");
-    m.note("The low Early bits of the head come from a register, for what decides whether it is popped.");
-    m.param("Width", 8).param("Depth", 8).param("Early", 4);
+    let mut m = Module::new("koch_queue", "A queue: a memory, a word read ahead, and the head in a register.");
+    m.note("Latency: a pushed word is the head three cycles later; the next word is the cycle after a pop.");
+    m.param("Width", 8).param("Depth", 8);
     m.clocked();
     m.input("clear_i", 1).input("push_i", 1).input("data_i", "Width").input("pop_i", 1);
-    m.output("full_o", 1).output("valid_o", 1).output("data_o", "Width");
+    m.output("full_o", 1).output("valid_o", 1).output("moving_o", 1).output("data_o", "Width");
     m.localparam("PtrBits", clog2("Depth"));
-    m.logic_array("words_q", id("Width") - id("Early"), "Depth");
-    m.logic_array("early_words_q", "Early", "Depth").logic("early_q", "Early").logic("next", "PtrBits");
+    m.comment("A word is never read in the cycle in which it is written.");
+    m.net("words_q", "Width", [id("Depth")], ["no_rw_check"]);
+    m.logic("ahead_q", "Width").logic("head_q", "Width");
     m.logic("write_q", "PtrBits").logic("read_q", "PtrBits").logic("count_q", id("PtrBits") + 1);
+    m.logic("ahead_valid_q", 1).logic("valid_q", 1).logic("move", 1).logic("read", 1);
     m.blank();
     m.assign("full_o", id("count_q").at("PtrBits"));
-    m.assign("valid_o", id("count_q").any());
-    m.assign("data_o", cat([id("words_q").at("read_q"), id("early_q")]));
-    m.assign("next", id("read_q") + resize("PtrBits", lit(1, 1)));
-    let early = || id("data_i").range(id("Early") - 1, 0);
+    m.assign("valid_o", "valid_q");
+    m.comment("Words are in it, and none is the head yet.");
+    m.assign("moving_o", id("count_q").any() & !id("valid_q"));
+    m.assign("data_o", "head_q");
+    m.assign("move", id("ahead_valid_q") & (!id("valid_q") | "pop_i"));
+    m.comment("The memory never holds Depth words: one is read ahead as soon as there is room.");
+    m.assign("read", id("read_q").ne_("write_q") & (!id("ahead_valid_q") | "move"));
     m.ff_no_reset([
-        when(
-            "push_i",
-            [
-                set_nb(id("words_q").at("write_q"), id("data_i").range(id("Width") - 1, "Early")),
-                set_nb(id("early_words_q").at("write_q"), early()),
-            ],
-        ),
-        if_else(
-            id("valid_o").lnot().or(id("pop_i").and(id("next").eq_("write_q"))),
-            [set_nb("early_q", early())],
-            [when("pop_i", [set_nb("early_q", id("early_words_q").at("next"))])],
-        ),
+        when("push_i", [set_nb(id("words_q").at("write_q"), "data_i")]),
+        when("read", [set_nb("ahead_q", id("words_q").at("read_q"))]),
+        when("move", [set_nb("head_q", "ahead_q")]),
     ]);
     let zero = |name: &str, width: Expr| set_nb(name, rep(width, lit(1, 0)));
     let clear = || {
@@ -42,6 +37,8 @@ pub fn module() -> Module {
             zero("write_q", "PtrBits".into()),
             zero("read_q", "PtrBits".into()),
             zero("count_q", id("PtrBits") + 1),
+            set_nb("ahead_valid_q", lit(1, 0)),
+            set_nb("valid_q", lit(1, 0)),
         ]
     };
     let one = |width: Expr| resize(width, lit(1, 1));
@@ -52,7 +49,9 @@ pub fn module() -> Module {
             clear(),
             [
                 when("push_i", [set_nb("write_q", id("write_q") + one("PtrBits".into()))]),
-                when("pop_i", [set_nb("read_q", id("read_q") + one("PtrBits".into()))]),
+                when("read", [set_nb("read_q", id("read_q") + one("PtrBits".into()))]),
+                set_nb("ahead_valid_q", id("read") | (id("ahead_valid_q") & !id("move"))),
+                set_nb("valid_q", id("move") | (id("valid_q") & !id("pop_i"))),
                 when(
                     id("push_i") ^ "pop_i",
                     [if_else(

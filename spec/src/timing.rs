@@ -25,8 +25,10 @@ pub const FLUSH: u32 = 256;
 /// Tile descriptors between the pixel lister, the feeder and the drain.
 pub const TILE_SLOTS: u32 = 4;
 
+/// Cycles from a drain step to the cycle in which the array reads its sums.
+const DRAIN_TO_READ: u32 = 1;
 /// Cycles from a drain step to the cycle in which its sums are at the requantisation lanes.
-pub const DRAIN_TO_REQUANT: u32 = 2;
+pub const DRAIN_TO_REQUANT: u32 = DRAIN_TO_READ + 3;
 
 /// Cycles from a drain step to the cycle in which its outputs are written into an activation buffer.
 pub fn drain_to_write(config: &Config) -> u32 {
@@ -34,13 +36,13 @@ pub fn drain_to_write(config: &Config) -> u32 {
     DRAIN_TO_REQUANT + REQUANT_LATENCY + post
 }
 
-/// Cycles from the issue of a tile's last operand (`depth`: last tap) to its first drain step: then all sums that a
-/// chunk needs are there before the chunk is shifted out.
+/// Cycles from the issue of a tile's last operand (`depth`: last tap) to its first drain step: then all sums of a chunk
+/// are there when they are read.
 pub fn issue_to_drain(config: &Config, depth: bool) -> u32 {
-    ISSUE_TO_SUM + drain_wait(config, depth)
+    ISSUE_TO_SUM + drain_wait(config, depth) - DRAIN_TO_READ
 }
 
-/// After sum (0,0) is complete: wait until, for every chunk j, row `rows - 1` of its last column is there when the
+/// Cycles from sum (0,0) to its read: until, for every chunk j, row `rows - 1` of its last column is there when the
 /// chunk's turn comes (`j * rows` later). Row r is r cycles behind row 0, by channel 2r.
 fn drain_wait(config: &Config, depth: bool) -> u32 {
     let Config { rows, lanes, .. } = *config;
@@ -53,8 +55,9 @@ fn drain_wait(config: &Config, depth: bool) -> u32 {
 pub fn tile_gap(config: &Config, depth: bool) -> u32 {
     let Config { rows, lanes, .. } = *config;
     let chunks = config.chunks();
-    // Row 0 is overwritten first: its last step must be over when its next sum is there.
-    let undrained = drain_wait(config, depth) + rows + (chunks - 1) * rows.saturating_sub(lanes);
+    // A sum is read before the next is there: a column's is a cycle behind its neighbour's, a chunk is read `rows` cycles
+    // after its neighbour.
+    let undrained = drain_wait(config, depth) + 1 + (chunks - 1) * rows.saturating_sub(lanes);
     let drain = if depth { config.depth_channels() / lanes } else { chunks } * rows;
     // The lister fills a tile's slot again two cycles after the last issue but one before the slot's turn; what it
     // writes is there a cycle later.

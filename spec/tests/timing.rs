@@ -18,6 +18,9 @@ fn a_flush_outlasts_every_pipeline() {
                     let longest =
                         timing::issue_to_drain(&config, depth) + timing::drain_to_write(&config) + 8;
                     assert!(longest < timing::FLUSH, "{longest} cycles, {rows} x {cols}, {lanes} lanes");
+                    // The feeder counts them in four bits.
+                    let tiles = longest / timing::tile_gap(&config, depth) + 1;
+                    assert!(tiles < 16, "{tiles} tiles not yet drained, {rows} x {cols}, {lanes} lanes");
                 }
             }
         }

@@ -48,7 +48,8 @@ impl Case {
             ("Interval    = 1", format!("Interval = {}", if self.single_port { 2 } else { 1 })),
             ("SinglePort  = 1'b0", format!("SinglePort = 1'b{}", u8::from(self.single_port))),
         ];
-        files.retain(|(name, _)| ["koch_memory.sv", "koch_store.sv", "koch_ram.sv"].contains(&name.as_str()));
+        let memory = ["koch_memory.sv", "koch_store.sv", "koch_store_lane.sv", "koch_ram.sv"];
+        files.retain(|(name, _)| memory.contains(&name.as_str()));
         for (name, text) in &mut files {
             for (from, to) in values.iter().filter(|_| name == "koch_memory.sv") {
                 assert!(text.contains(from), "{from}");

@@ -1,5 +1,5 @@
 // The bytes of the memory: block RAM with a write port and a read port.
-// Latency: two cycles from address to data.
+// Latency: three cycles from address to data.
 
 `default_nettype none
 
@@ -16,18 +16,18 @@ module koch_store #(
   output logic [Bytes*8-1:0]       read_data_o
 );
 
-  koch_ram #(
-    .Bytes (Bytes),
-    .Depth (Words)
-  ) u_ram (
-    .clk_i           (clk_i),
-    .write_i         (write_i),
-    .write_enable_i  (write_enable_i),
-    .write_address_i (write_address_i),
-    .write_data_i    (write_data_i),
-    .read_address_i  (read_address_i),
-    .read_data_o     (read_data_o)
-  );
+  for (genvar b = 0; b < Bytes; b = b + 1) begin : gen_lane
+    koch_store_lane #(
+      .Words (Words)
+    ) u_lane (
+      .clk_i           (clk_i),
+      .write_i         (write_i && write_enable_i[b]),
+      .write_address_i (write_address_i),
+      .write_data_i    (write_data_i[8*b +: 8]),
+      .read_address_i  (read_address_i),
+      .read_data_o     (read_data_o[8*b +: 8])
+    );
+  end
 
 endmodule
 

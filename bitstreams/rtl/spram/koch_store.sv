@@ -1,5 +1,5 @@
 // The bytes of the memory in the single-port RAM of an iCE40 UltraPlus: 32768 words of 4 bytes.
-// Latency: two cycles from address to data. A cycle that writes reads nothing.
+// Latency: three cycles from address to data. A cycle that writes reads nothing.
 
 `default_nettype none
 
@@ -16,20 +16,21 @@ module koch_store #(
   output logic [Bytes*8-1:0]       read_data_o
 );
 
-  logic [14:0] address;
+  logic [14:0] address_q;
+  logic write_q;
+  logic [Bytes-1:0] enable_q;
+  logic [Bytes*8-1:0] data_q;
   logic bank_q;
   logic [63:0] data;
-
-  assign address = write_i ? write_address_i : read_address_i;
 
   for (genvar b = 0; b < 2; b = b + 1) begin : gen_bank
     for (genvar h = 0; h < 2; h = h + 1) begin : gen_half
       SB_SPRAM256KA u_spram (
         .CLOCK      (clk_i),
-        .ADDRESS    (address[13:0]),
-        .DATAIN     (write_data_i[16*h +: 16]),
-        .MASKWREN   ({{2{write_enable_i[2*h+1]}}, {2{write_enable_i[2*h]}}}),
-        .WREN       (write_i && address[14] == 1'(b)),
+        .ADDRESS    (address_q[13:0]),
+        .DATAIN     (data_q[16*h +: 16]),
+        .MASKWREN   ({{2{enable_q[2*h+1]}}, {2{enable_q[2*h]}}}),
+        .WREN       (write_q && address_q[14] == 1'(b)),
         .CHIPSELECT (1'b1),
         .STANDBY    (1'b0),
         .SLEEP      (1'b0),
@@ -40,7 +41,11 @@ module koch_store #(
   end
 
   always_ff @(posedge clk_i) begin
-    bank_q <= address[14];
+    address_q <= write_i ? write_address_i : read_address_i;
+    write_q <= write_i;
+    enable_q <= write_enable_i;
+    data_q <= write_data_i;
+    bank_q <= address_q[14];
     read_data_o <= bank_q ? data[63:32] : data[31:0];
   end
 
