@@ -15,11 +15,11 @@ module queue_check #(
   localparam int Bits = $clog2(Depth) + 1;
   logic started = 0;
   always @(posedge clk) started <= 1;
-  logic full, valid;
+  logic full, valid, moving;
   logic [Width-1:0] head;
   koch_queue #(.Width(Width), .Depth(Depth)) dut (
     .clk_i(clk), .rst_ni(started), .clear_i(clear), .push_i(push), .data_i(data), .pop_i(pop),
-    .full_o(full), .valid_o(valid), .data_o(head)
+    .full_o(full), .valid_o(valid), .moving_o(moving), .data_o(head)
   );
   always @* begin
     assume (!push || !full);
@@ -31,11 +31,15 @@ module queue_check #(
   logic watched = 0;
   logic [Bits-1:0] before = 0;
   logic [Width-1:0] word;
+  // For how many cycles words have been in it without a head.
+  logic [1:0] waited = 0;
   always @(posedge clk)
     if (!started || clear) begin
       count <= 0;
       watched <= 0;
+      waited <= 0;
     end else begin
+      waited <= moving ? waited + 1'b1 : 0;
       count <= count + Bits'(push) - Bits'(pop);
       if (watched && pop) begin
         before <= before - 1'b1;
@@ -49,9 +53,11 @@ module queue_check #(
     end
   always @* if (started) begin
     holds_depth: assert (count <= Depth);
-    valid_means_some: assert (valid == (count != 0));
+    valid_means_some: assert (!valid || count != 0);
+    moving_means_no_head: assert (moving == (count != 0 && !valid));
+    head_in_time: assert (!moving || waited < 2);
     full_means_depth: assert (full == (count == Depth));
-    first_in_first_out: assert (!watched || before != 0 || (valid && head == word));
+    first_in_first_out: assert (!watched || before != 0 || !valid || head == word);
   end
 endmodule
 
