@@ -300,12 +300,16 @@ mod tests {
                 "connections": {"CIN": [cin], "COUT": [cout]},
             })
         };
-        let cells = json!({"low": adder("0".into(), 2), "high": adder(2.into(), 3), "top": adder(2.into(), 4)});
+        let cells =
+            json!({"low": adder("0".into(), 2), "high": adder(2.into(), 3), "top": adder(2.into(), 4)});
         let mut cells = cells.as_object().expect("cells").clone();
         let ports = json!({"carry": {"direction": "output", "bits": [4]}});
         let readers = readers(&cells, &ports);
         assert_eq!(open_carries(&mut cells, &readers), 1);
-        assert_eq!(["low", "high", "top"].map(|n| bit(&cells[n], "COUT")), [&json!(2), &json!("x"), &json!(4)]);
+        assert_eq!(
+            ["low", "high", "top"].map(|n| bit(&cells[n], "COUT")),
+            [&json!(2), &json!("x"), &json!(4)]
+        );
     }
 
     #[test]

@@ -251,7 +251,8 @@ pub fn design(config: &Config) -> Design {
         "reads_idle",
         "sender_idle",
     ];
-    let still = ["window_valid", "window_moving", "load_queue_moving", "compute_queue_moving", "store_queue_moving"];
+    let still =
+        ["window_valid", "window_moving", "load_queue_moving", "compute_queue_moving", "store_queue_moving"];
     let quiet = quiet.into_iter().fold(id("fetch_quiet"), |a, b| a & b);
     let quiet = still.into_iter().fold(quiet, |a, b| a & !id(b));
     w.wire("quiet", 1, quiet);
@@ -726,13 +727,7 @@ pub fn design(config: &Config) -> Design {
         timing::DRAIN_TO_REQUANT - PBUF_LATENCY,
         &[("param_address", param_index, id("drain_param_address").range(param_index - 1, 0))],
     );
-    w.inst(
-        pbuf::module(config),
-        "pbuf",
-        [],
-        &[],
-        aligned(2).chain([("read_address", id("param_address"))]),
-    );
+    w.inst(pbuf::module(config), "pbuf", [], &[], aligned(2).chain([("read_address", id("param_address"))]));
     unused(&mut w.body, "param_address", "drain_param_address", 16, &[(0, param_index)]);
     w.top.logic("outputs", lanes * operand);
     w.delay("sums", timing::DRAIN_TO_REQUANT, &[("sums_valid", 1, net("drain_step"))]);

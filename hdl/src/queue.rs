@@ -5,7 +5,8 @@ use crate::verilog::*;
 /// A queue of `Depth` (a power of two) words: a memory with a registered read, as block memories have, and the head in a
 /// register of its own, so that what reads it begins at a flip-flop.
 pub fn module() -> Module {
-    let mut m = Module::new("koch_queue", "A queue: a memory, a word read ahead, and the head in a register.");
+    let mut m =
+        Module::new("koch_queue", "A queue: a memory, a word read ahead, and the head in a register.");
     m.note("Latency: a pushed word is the head three cycles later; the next word is the cycle after a pop.");
     m.param("Width", 8).param("Depth", 8);
     m.clocked();
