@@ -1,24 +1,26 @@
 //! Runs the tests' programs on mutants of the RTL; `testbench/mutation/run.py` makes them.
 //!
 //!     mutants rtl CONFIG.toml DIRECTORY          writes the design
-//!     mutants run CONFIG.toml MUTANTS.v COUNT    a line each: number, tab, which program noticed, or `survives`
+//!     mutants run CONFIG.toml MUTANTS.v N,N...   a line each: number, tab, which program noticed, or `survives`
 //!
-//! A program notices a mutant if the run differs from the design's in status, counters, marks or output, or hangs or breaks
-//! a bus rule. That the design's own runs equal model and reference is what the tests of those names show.
+//! A program notices a mutant if the run differs from the design's in status, counters, marks, output or what registers read,
+//! or hangs or breaks a bus rule. That the design's own runs equal model and reference is what the tests of those names show.
 
 // Each of the tests has what they share as a module.
 #![allow(clippy::duplicate_mod)]
 
 use spec::layer::Layer;
+use spec::regs::REGISTERS;
 use spec::{Config, ConfigSpec, MemorySpec, Program, Run};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use testbench::Rtl;
 use testbench::cases::{Case, Draw, random_memory};
 
 #[allow(dead_code, unused_imports)]
 #[path = "../../tests/depth.rs"]
 mod depth;
+mod long;
 #[allow(dead_code, unused_imports)]
 #[path = "../../tests/post.rs"]
 mod post;
@@ -110,6 +112,10 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
         items.push((format!("wild {index}"), vec![(program, memory.clone())]));
         items.push((format!("wild {index}, limit {}", limited.limit), vec![(limited, memory)]));
     }
+    let memory = MemorySpec { latency: 1, ..MemorySpec::default() };
+    for (name, program) in long::tokens()?.into_iter().chain(long::vectors(config)?) {
+        items.push((name, vec![(program, memory.clone())]));
+    }
     for index in 0..12 {
         let case = Case::random(9, index, config);
         if case.layer.padded_macs() < 60_000 {
@@ -119,9 +125,23 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
     Ok(items)
 }
 
-fn runs(rtl: &Rtl, item: &Item, limit: u64) -> Option<Vec<Run>> {
-    let programs: Vec<(&Program, &MemorySpec)> = item.1.iter().map(|(p, m)| (p, m)).collect();
-    rtl.run_in_turn(&programs, limit).ok()
+/// Runs one after the other, and what all registers read before and after each.
+fn runs(rtl: &Rtl, item: &Item, limit: u64) -> Option<(Vec<Run>, Vec<u32>)> {
+    let mut session = rtl.session(item.1.first().map_or(0, |(_, memory)| memory.stall_seed)).ok()?;
+    let (mut runs, mut read) = (Vec::new(), Vec::new());
+    for (program, memory) in &item.1 {
+        for pattern in [0xa5a5_5a5a, 0x5a5a_a5a5] {
+            let written = ["program", "instructions", "limit", "interrupt"];
+            for register in REGISTERS.iter().filter(|r| written.contains(&r.name)) {
+                session.write(register.offset, pattern ^ register.offset);
+                read.push(session.read(register.offset));
+            }
+        }
+        runs.push(session.run(program, memory, limit).ok()?);
+        // The limit is the testbench's.
+        read.extend(REGISTERS.iter().filter(|r| r.name != "limit").map(|r| session.read(r.offset)));
+    }
+    Some((runs, read))
 }
 
 fn same(a: &[Run], b: &[Run]) -> bool {
@@ -131,32 +151,37 @@ fn same(a: &[Run], b: &[Run]) -> bool {
         })
 }
 
-fn compare(config: &Config, verilog: &str, count: u32) -> Result<(), String> {
+fn compare(config: &Config, verilog: &str, mutants: &[u32]) -> Result<(), String> {
     let items = battery(config)?;
     let rtl = Rtl::with_mutants(config, verilog).map_err(|e| e.to_string())?;
     let mut golden = Vec::new();
     for item in &items {
-        let runs =
+        let (runs, read) =
             runs(&rtl, item, 4_000_000).ok_or_else(|| format!("{}: the design itself fails", item.0))?;
         let cycles = runs.iter().map(|r| r.counters.cycles).max().unwrap_or(0);
         eprintln!("{}: {cycles} cycles", item.0);
-        golden.push((runs, 2 * cycles + 1000));
+        golden.push((runs, read, 2 * cycles + 1000));
     }
-    let mut order: Vec<usize> = (0..items.len()).filter(|&k| golden[k].1 < 2 * MOST_CYCLES).collect();
-    order.sort_by_key(|&k| golden[k].1);
-    let next = AtomicU32::new(1);
+    let mut order: Vec<usize> = (0..items.len()).filter(|&k| golden[k].2 < 2 * MOST_CYCLES).collect();
+    order.sort_by_key(|&k| golden[k].2);
+    // The design itself must not be noticed.
+    let mutants = [&[0], mutants].concat();
+    let next = AtomicUsize::new(0);
     let work = || -> Result<(), String> {
         let mut rtl = Rtl::with_mutants(config, verilog).map_err(|e| e.to_string())?;
         loop {
-            let mutant = next.fetch_add(1, Ordering::Relaxed);
-            if mutant > count {
-                return Ok(());
-            }
+            let Some(&mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(()) };
             rtl.select(mutant);
             let noticed = order.iter().find(|&&k| {
-                let (want, limit) = &golden[k];
-                !runs(&rtl, &items[k], *limit).is_some_and(|got| same(want, &got))
+                let (want, read, limit) = &golden[k];
+                !runs(&rtl, &items[k], *limit).is_some_and(|(got, now)| same(want, &got) && *read == now)
             });
+            if mutant == 0 {
+                if let Some(&k) = noticed {
+                    return Err(format!("{}: two runs of the design differ", items[k].0));
+                }
+                continue;
+            }
             println!("{mutant}\t{}", noticed.map_or("survives", |&k| items[k].0.as_str()));
         }
     };
@@ -180,11 +205,12 @@ fn main() {
             let written = hdl::tools::write(&hdl::koch::design(&c), Path::new(directory));
             written.map(|_| ()).map_err(|e| format!("{directory}: {e}"))
         }),
-        ["run", path, verilog, count] => config(path).and_then(|c| {
+        ["run", path, verilog, list] => config(path).and_then(|c| {
             let text = std::fs::read_to_string(verilog).map_err(|e| format!("{verilog}: {e}"))?;
-            compare(&c, &text, count.parse().map_err(|e| format!("{count}: {e}"))?)
+            let numbers: Result<Vec<u32>, _> = list.split(',').map(str::parse).collect();
+            compare(&c, &text, &numbers.map_err(|e| format!("{list}: {e}"))?)
         }),
-        _ => Err("mutants rtl CONFIG DIRECTORY, or mutants run CONFIG MUTANTS COUNT".to_owned()),
+        _ => Err("mutants rtl CONFIG DIRECTORY, or mutants run CONFIG MUTANTS N,N...".to_owned()),
     };
     if let Err(e) = done {
         eprintln!("mutants: {e}");

@@ -1,0 +1,324 @@
+"""Whether a mutant differs from the design in anything that can be seen from outside: ABC on the pair of both."""
+
+import heapq
+import re
+import subprocess
+
+from netlist import Graph
+
+# What a channel carries counts while its valid is high.
+VALID = {f"{bus}_{channel}valid": f"{bus}_{channel}valid" for bus, channels in
+         (("s_axil", ("b", "r")), ("m_axi", ("aw", "w", "ar"))) for channel in channels}
+
+class Design:
+    """The netlist with the mutants' switch, and what it is without one."""
+
+    def __init__(self, aag, ports, memories):
+        self.memories = memories
+        lines = iter(aag.splitlines())
+        top, inputs, latches, outputs, gates = map(int, next(lines).split()[1:6])
+        self.inputs = [int(next(lines)) for _ in range(inputs)]
+        self.latches = [tuple(map(int, next(lines).split()[:2])) for _ in range(latches)]
+        self.outputs = [int(next(lines)) for _ in range(outputs)]
+        ands = [tuple(map(int, next(lines).split())) for _ in range(gates)]
+        assert all(a < g and b < g for g, a, b in ands)
+        self.operands = {g >> 1: (a >> 1, a & 1, b >> 1, b & 1) for g, a, b in ands}
+        # By name and bit.
+        self.input_of, self.output_of, self.latch_names = {}, {}, {}
+        for line in ports.splitlines():
+            kind, index, bit, name = line.split(" ", 3)
+            if kind == "input":
+                self.input_of[name, int(bit)] = self.inputs[int(index)] >> 1
+            elif kind == "output":
+                self.output_of[name, int(bit)] = self.outputs[int(index)]
+            elif kind == "latch":
+                self.latch_names.setdefault(int(index), f"{name}[{bit}]")
+        self.graph = Graph()
+        self.switch = {self.input_of["mutant", bit]: bit for bit in range(16)}
+        gold = [0] * (top + 1)
+        for literal in self.inputs:
+            gold[literal >> 1] = 0 if literal >> 1 in self.switch else self.graph.leaf()
+        for literal, _ in self.latches:
+            gold[literal >> 1] = self.graph.leaf()
+        both = self.graph.both
+        for g, (a, na, b, nb) in self.operands.items():
+            gold[g] = both(gold[a] ^ na, gold[b] ^ nb)
+        self.gold = gold
+        self.reset = gold[self.input_of["rst_ni", 0]]
+        # What each variable goes to: gates, registers, addresses of reads.
+        self.fans = [[] for _ in range(top + 1)]
+        for g, (a, _, b, _) in self.operands.items():
+            self.fans[a].append(("gate", g))
+            self.fans[b].append(("gate", g))
+        for index, (_, following) in enumerate(self.latches):
+            self.fans[following >> 1].append(("latch", index))
+        for memory in memories.values():
+            for read in memory["reads"]:
+                for literal in self.bits(f"{read}_address", self.output_of):
+                    self.fans[literal >> 1].append(("read", read))
+
+    def of(self, values, literal):
+        """The literal's value under a mutant."""
+        return values.get(literal >> 1, self.gold[literal >> 1]) ^ (literal & 1)
+
+    def plain(self, literal):
+        return self.gold[literal >> 1] ^ (literal & 1)
+
+    def bits(self, name, table):
+        """The ports' bits, from the lowest."""
+        found = []
+        while (name, len(found)) in table:
+            found.append(table[name, len(found)])
+        return found
+
+    def reach(self, number, most):
+        """Registers and reads that a mutant can change, given its own values of those that it changes; None: too many."""
+        own, reads, leaves = {}, {}, {}
+        while True:
+            values = self.evaluate(number, leaves)
+            registers, addresses = set(), set()
+            for variable in values:
+                for kind, to in self.fans[variable]:
+                    if kind == "latch" and to not in own:
+                        registers.add(to)
+                    elif kind == "read" and to not in reads:
+                        addresses.add(to)
+            if not registers and not addresses:
+                return own, reads, leaves
+            for index in registers:
+                own[index] = leaves[self.latches[index][0] >> 1] = self.graph.leaf()
+            for read in addresses:
+                reads[read] = [self.graph.leaf() for _ in self.bits(f"{read}_data", self.input_of)]
+                leaves |= zip(self.bits(f"{read}_data", self.input_of), reads[read])
+            if len(own) > most:
+                return None
+
+    def evaluate(self, number, leaves):
+        """Values under a mutant where they are not the design's; `leaves` are of registers and reads of its own."""
+        values = {v: number >> bit & 1 for v, bit in self.switch.items() if number >> bit & 1} | leaves
+        heap = [to for v in values for kind, to in self.fans[v] if kind == "gate"]
+        heapq.heapify(heap)
+        gold, both, last = self.gold, self.graph.both, -1
+        while heap:
+            g = heapq.heappop(heap)
+            if g == last:
+                continue
+            last = g
+            a, na, b, nb = self.operands[g]
+            new = both(values.get(a, gold[a]) ^ na, values.get(b, gold[b]) ^ nb)
+            if new != gold[g]:
+                values[g] = new
+                for kind, to in self.fans[g]:
+                    if kind == "gate":
+                        heapq.heappush(heap, to)
+        return values
+
+    def pair(self, number, most):
+        """What can be seen of a mutant: a literal that is true where it differs, and its own registers as
+        (the design's, its own, what they become, what its own become)."""
+        graph = self.graph
+        reached = self.reach(number, most)
+        if reached is None:
+            return None
+        own, other, _ = reached
+        reads = list(other)
+        leaves = {self.latches[index][0] >> 1: literal for index, literal in own.items()}
+        # A memory that has been given the same so far reads the same at the same address, and anything at another.
+        before, values = None, {}
+        for _ in range(5):
+            same = {}
+            for read in reads:
+                address = self.bits(f"{read}_address", self.output_of)
+                same[read] = graph.any_of(graph.differ(self.of(values, b), self.plain(b)) for b in address) ^ 1
+            if same == before:
+                break
+            before = same
+            chosen = {}
+            for read in reads:
+                for bit, variable in enumerate(self.bits(f"{read}_data", self.input_of)):
+                    chosen[variable] = graph.choose(same[read], self.gold[variable], other[read][bit])
+            chosen = {v: l for v, l in chosen.items() if l != self.gold[v]}
+            values = self.evaluate(number, leaves | chosen)
+        else:
+            return None
+        seen = []
+        differ = lambda literal: graph.differ(self.of(values, literal), self.plain(literal))
+        any_differ = lambda name: graph.any_of(differ(b) for b in self.bits(name, self.output_of))
+        for memory in self.memories.values():
+            for write in memory["writes"]:
+                enable = self.bits(f"{write}_enable", self.output_of)
+                data = self.bits(f"{write}_data", self.output_of)
+                seen += [any_differ(f"{write}_enable")]
+                seen += [graph.both(self.plain(e), differ(b)) for e, b in zip(enable, data)]
+                seen += [graph.both(graph.any_of(map(self.plain, enable)), any_differ(f"{write}_address"))]
+        for name in sorted({name for name, _ in self.output_of}):
+            if re.match(r"[rw]_\d+_\d+_", name):
+                continue
+            valid = VALID.get(re.sub(r"^(s_axil|m_axi)_(aw|w|b|ar|r)(?!eady|valid).*", r"\1_\2valid", name))
+            when = self.plain(self.output_of[valid, 0]) if valid and not name.endswith(("valid", "ready")) else 1
+            seen += [graph.both(when, any_differ(name))]
+        registers = [(self.gold[self.latches[i][0] >> 1], leaves[self.latches[i][0] >> 1],
+                      self.plain(self.latches[i][1]), self.of(values, self.latches[i][1])) for i in own]
+        return graph.any_of(seen), registers
+
+    def next_of(self):
+        """What the design's registers become, by their literal."""
+        return {self.gold[literal >> 1]: self.plain(following) for literal, following in self.latches}
+
+
+def reset_values(graph, reset, wanted):
+    """Which of the literals are constant while the reset is on."""
+    known = {0: 0, reset >> 1: reset & 1}
+    for literal in wanted:
+        stack = [literal >> 1]
+        while stack:
+            node = stack[-1]
+            if node in known:
+                stack.pop()
+                continue
+            fan = graph.gates[node]
+            if fan is None:
+                known[node] = None
+                stack.pop()
+                continue
+            missing = [f >> 1 for f in fan if f >> 1 not in known]
+            if missing:
+                stack += missing
+                continue
+            values = [None if known[f >> 1] is None else known[f >> 1] ^ (f & 1) for f in fan]
+            known[node] = 0 if 0 in values else 1 if values == [1, 1] else None
+            stack.pop()
+    return [None if known[l >> 1] is None else known[l >> 1] ^ (l & 1) for l in wanted]
+
+
+def aiger(design, bad, registers, depth):
+    """The pair for ABC: registers that both share are free, but those that others follow from in `depth` steps."""
+    graph = design.graph
+    following, twin_of = {}, {}
+    for gold, own, gold_next, own_next in registers:
+        following[gold], following[own] = gold_next, own_next
+        twin_of[own] = gold
+    shared = design.next_of()
+    def leaves_of(literals):
+        found, seen, stack = set(), set(), [l >> 1 for l in literals]
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            fan = graph.gates[node]
+            if fan is None:
+                found.add(2 * node)
+            else:
+                stack += [f >> 1 for f in fan]
+        return found
+    # Registers of either copy that the difference depends on, and shared ones as far as `depth` goes.
+    state, frontier, level = set(), {bad}, 0
+    while True:
+        leaves = leaves_of(frontier)
+        frontier = set()
+        for leaf in leaves - state:
+            if leaf in following:
+                state.add(leaf)
+                frontier.add(following[leaf])
+        if not frontier:
+            if level == depth:
+                break
+            level += 1
+            roots = {bad} | {following.get(s, shared.get(s)) for s in state}
+            fresh = [leaf for leaf in leaves_of(roots) - state if leaf in shared]
+            if not fresh:
+                break
+            state.update(fresh)
+            frontier = {following.get(s, shared[s]) for s in fresh}
+    state = sorted(state)
+    become = [following.get(s, shared.get(s)) for s in state]
+    reset = reset_values(graph, design.reset, become)
+    out = Graph()
+    begun = out.leaf()
+    latch = [out.leaf() for _ in state]
+    start = dict(zip(state, reset))
+    image, first = {0: 0}, {}
+    for index, s in enumerate(state):
+        if start[s] is not None:
+            image[s >> 1] = latch[index] ^ start[s]
+            continue
+        # Without a reset it begins as anything, in both copies as the same.
+        twin = twin_of.get(s, s)
+        key = twin if start.get(twin) is None else s
+        if key not in first:
+            first[key] = out.leaf()
+        image[s >> 1] = out.choose(begun, latch[index], first[key])
+    def copy(literal):
+        stack = [literal >> 1]
+        while stack:
+            node = stack[-1]
+            if node in image:
+                stack.pop()
+                continue
+            fan = graph.gates[node]
+            if fan is None:
+                image[node] = out.leaf()
+            else:
+                missing = [f >> 1 for f in fan if f >> 1 not in image]
+                if missing:
+                    stack += missing
+                    continue
+                image[node] = out.both(*(image[f >> 1] ^ (f & 1) for f in fan))
+            stack.pop()
+        return image[literal >> 1] ^ (literal & 1)
+    nexts = [copy(literal) ^ (value or 0) for literal, value in zip(become, reset)]
+    return encode(out, [begun, *latch], [1, *nexts], copy(bad)), len(state)
+
+
+def encode(graph, latches, nexts, output):
+    """A binary AIGER file."""
+    gates = [n for n, fan in enumerate(graph.gates) if fan is not None]
+    held = {l >> 1 for l in latches}
+    inputs = [n for n, fan in enumerate(graph.gates) if fan is None and n and n not in held]
+    number = {0: 0}
+    for n in [*inputs, *(l >> 1 for l in latches), *gates]:
+        number[n] = 2 * len(number)
+    of = lambda literal: number[literal >> 1] ^ (literal & 1)
+    top = len(number) - 1
+    text = f"aig {top} {len(inputs)} {len(latches)} 1 {len(gates)}\n" + "".join(f"{of(n)}\n" for n in nexts) + f"{of(output)}\n"
+    data = bytearray(text.encode())
+    for n in gates:
+        a, b = sorted(map(of, graph.gates[n]), reverse=True)
+        for delta in (number[n] - a, a - b):
+            while delta >= 128:
+                data.append(delta & 127 | 128)
+                delta >>= 7
+            data.append(delta)
+    return bytes(data)
+
+
+# Depths, and seconds for ABC at each, for mutants that reach no more registers than this.
+QUICK = (400, ((0, 3), (1, 3)))
+SLOW = (3000, ((0, 10), (1, 20), (2, 20), (4, 60)))
+
+
+def decide(design, number, directory, effort):
+    """True: proven equal. None: it differs where registers hold what they like, or it is not known."""
+    most, limits = effort
+    pair = design.pair(number, most)
+    if pair is None:
+        return None
+    bad, registers = pair
+    size = None
+    for depth, limit in limits:
+        if bad == 0:
+            return True
+        data, states = aiger(design, bad, registers, depth)
+        if states == size:
+            return None
+        size = states
+        (directory / f"pair{number}.aig").write_bytes(data)
+        steps = f"read_aiger pair{number}.aig; strash; scleanup; pdr -T {limit}"
+        try:
+            said = subprocess.run(["berkeley-abc", "-q", steps], cwd=directory, capture_output=True, text=True, timeout=limit + 60).stdout
+        except subprocess.TimeoutExpired:
+            return None
+        if "Property proved" in said or "UNSATISFIABLE" in said:
+            return True
+    return None
