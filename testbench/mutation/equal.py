@@ -1,6 +1,7 @@
 """Whether a mutant differs from the design in anything that can be seen from outside: ABC on the pair of both."""
 
 import heapq
+import itertools
 import re
 import subprocess
 
@@ -9,6 +10,10 @@ from netlist import Graph
 # What a channel carries counts while its valid is high.
 VALID = {f"{bus}_{channel}valid": f"{bus}_{channel}valid" for bus, channels in
          (("s_axil", ("b", "r")), ("m_axi", ("aw", "w", "ar"))) for channel in channels}
+# Nets that `legal` is about.
+TAPS = ("buffer_instruction", "check_fault", "requester_pop", "lister_pop", "gatherer_pop", "load_queue_data",
+        "compute_queue_data", "store_queue_data")
+
 
 class Design:
     """The netlist with the mutants' switch, and what it is without one."""
@@ -44,8 +49,10 @@ class Design:
         for g, (a, na, b, nb) in self.operands.items():
             gold[g] = both(gold[a] ^ na, gold[b] ^ nb)
         self.gold = gold
+        # The instance that a register is in.
+        self.home = {gold[self.latches[i][0] >> 1]: name.rpartition(".")[0] for i, name in self.latch_names.items()}
         self.reset = gold[self.input_of["rst_ni", 0]]
-        # What each variable goes to: gates, registers, addresses of reads.
+        # What each variable goes to: gates, registers, addresses of reads, and as data of a memory what reads them.
         self.fans = [[] for _ in range(top + 1)]
         for g, (a, _, b, _) in self.operands.items():
             self.fans[a].append(("gate", g))
@@ -56,6 +63,10 @@ class Design:
             for read in memory["reads"]:
                 for literal in self.bits(f"{read}_address", self.output_of):
                     self.fans[literal >> 1].append(("read", read))
+            for write in memory["writes"]:
+                for port in ("data", "enable"):
+                    for bit, literal in enumerate(self.bits(f"{write}_{port}", self.output_of)):
+                        self.fans[literal >> 1].extend(("column", self.input_of[f"{read}_data", bit]) for read in memory["reads"])
 
     def of(self, values, literal):
         """The literal's value under a mutant."""
@@ -71,26 +82,31 @@ class Design:
             found.append(table[name, len(found)])
         return found
 
-    def reach(self, number, most):
-        """Registers and reads that a mutant can change, given its own values of those that it changes; None: too many."""
-        own, reads, leaves = {}, {}, {}
+    def reach(self, number, most, loose):
+        """Registers, reads and, if `loose`, bits in memories that a mutant can change, given its own values of those that it
+        changes; None: too many."""
+        own, reads, columns, leaves = {}, {}, {}, {}
         while True:
             values = self.evaluate(number, leaves)
-            registers, addresses = set(), set()
+            registers, addresses, stored = set(), set(), set()
             for variable in values:
                 for kind, to in self.fans[variable]:
                     if kind == "latch" and to not in own:
                         registers.add(to)
                     elif kind == "read" and to not in reads:
                         addresses.add(to)
-            if not registers and not addresses:
-                return own, reads, leaves
+                    elif kind == "column" and loose and to not in columns:
+                        stored.add(to)
+            if not registers and not addresses and not stored:
+                return own, reads, columns
             for index in registers:
                 own[index] = leaves[self.latches[index][0] >> 1] = self.graph.leaf()
             for read in addresses:
                 reads[read] = [self.graph.leaf() for _ in self.bits(f"{read}_data", self.input_of)]
                 leaves |= zip(self.bits(f"{read}_data", self.input_of), reads[read])
-            if len(own) > most:
+            for variable in stored:
+                columns[variable] = leaves[variable] = self.graph.leaf()
+            if len(own) > most or len(columns) > MOST_COLUMNS:
                 return None
 
     def evaluate(self, number, leaves):
@@ -113,14 +129,14 @@ class Design:
                         heapq.heappush(heap, to)
         return values
 
-    def pair(self, number, most):
+    def pair(self, number, most, loose):
         """What can be seen of a mutant: a literal that is true where it differs, and its own registers as
         (the design's, its own, what they become, what its own become)."""
         graph = self.graph
-        reached = self.reach(number, most)
+        reached = self.reach(number, most, loose)
         if reached is None:
             return None
-        own, other, _ = reached
+        own, other, columns = reached
         reads = list(other)
         leaves = {self.latches[index][0] >> 1: literal for index, literal in own.items()}
         # A memory that has been given the same so far reads the same at the same address, and anything at another.
@@ -137,7 +153,7 @@ class Design:
             for read in reads:
                 for bit, variable in enumerate(self.bits(f"{read}_data", self.input_of)):
                     chosen[variable] = graph.choose(same[read], self.gold[variable], other[read][bit])
-            chosen = {v: l for v, l in chosen.items() if l != self.gold[v]}
+            chosen = {v: l for v, l in chosen.items() if l != self.gold[v]} | columns
             values = self.evaluate(number, leaves | chosen)
         else:
             return None
@@ -148,11 +164,13 @@ class Design:
             for write in memory["writes"]:
                 enable = self.bits(f"{write}_enable", self.output_of)
                 data = self.bits(f"{write}_data", self.output_of)
-                seen += [any_differ(f"{write}_enable")]
-                seen += [graph.both(self.plain(e), differ(b)) for e, b in zip(enable, data)]
+                # Bits that may differ in the memory are not compared: what is read of them is anything.
+                other_bits = {bit for bit in range(len(data)) if any(self.input_of[f"{r}_data", bit] in columns for r in memory["reads"])}
+                alike = [(e, b) for bit, (e, b) in enumerate(zip(enable, data)) if bit not in other_bits]
+                seen += [differ(e) for e, _ in alike] + [graph.both(self.plain(e), differ(b)) for e, b in alike]
                 seen += [graph.both(graph.any_of(map(self.plain, enable)), any_differ(f"{write}_address"))]
         for name in sorted({name for name, _ in self.output_of}):
-            if re.match(r"[rw]_\d+_\d+_", name):
+            if re.match(r"[rw]_\d+_\d+_|tap_", name):
                 continue
             valid = VALID.get(re.sub(r"^(s_axil|m_axi)_(aw|w|b|ar|r)(?!eady|valid).*", r"\1_\2valid", name))
             when = self.plain(self.output_of[valid, 0]) if valid and not name.endswith(("valid", "ready")) else 1
@@ -160,6 +178,23 @@ class Design:
         registers = [(self.gold[self.latches[i][0] >> 1], leaves[self.latches[i][0] >> 1],
                       self.plain(self.latches[i][1]), self.of(values, self.latches[i][1])) for i in own]
         return graph.any_of(seen), registers
+
+    def legal(self):
+        """What the design lets each engine take out of its queue: nothing that koch_check refuses.
+
+        That is proven: `faults_halt`, `halt_takes_nothing` and `first_in_first_out` of ../formal.
+        """
+        graph = self.graph
+        tap = lambda name: [self.plain(b) for b in self.bits(f"tap_{name}", self.output_of)]
+        instruction, fault = tap("buffer_instruction"), tap("check_fault")
+        held = []
+        for queue, pop in (("load", "requester_pop"), ("compute", "lister_pop"), ("store", "gatherer_pop")):
+            image = {0: 0}
+            for bit, literal in itertools.zip_longest(instruction, tap(f"{queue}_queue_data")):
+                image[bit >> 1] = graph.leaf() if literal is None else literal ^ (bit & 1)
+            refused = graph.any_of(copied(graph, graph, image, bit) for bit in fault)
+            held.append(graph.both(tap(pop)[0], refused) ^ 1)
+        return graph.all_of(held)
 
     def next_of(self):
         """What the design's registers become, by their literal."""
@@ -191,8 +226,9 @@ def reset_values(graph, reset, wanted):
     return [None if known[l >> 1] is None else known[l >> 1] ^ (l & 1) for l in wanted]
 
 
-def aiger(design, bad, registers, depth):
-    """The pair for ABC: registers that both share are free, but those that others follow from in `depth` steps."""
+def aiger(design, bad, registers, depth, homes, legal):
+    """The pair for ABC. Of the registers that both share those are free that others do not follow from in `depth` steps, but
+    for those of modules `homes`; None: too many."""
     graph = design.graph
     following, twin_of = {}, {}
     for gold, own, gold_next, own_next in registers:
@@ -213,24 +249,26 @@ def aiger(design, bad, registers, depth):
                 stack += [f >> 1 for f in fan]
         return found
     # Registers of either copy that the difference depends on, and shared ones as far as `depth` goes.
-    state, frontier, level = set(), {bad}, 0
+    state, frontier, level = set(), {bad, legal}, 0
     while True:
         leaves = leaves_of(frontier)
         frontier = set()
         for leaf in leaves - state:
-            if leaf in following:
+            if leaf in following or design.home.get(leaf) in homes:
                 state.add(leaf)
-                frontier.add(following[leaf])
+                frontier.add(following.get(leaf, shared.get(leaf)))
         if not frontier:
             if level == depth:
                 break
             level += 1
-            roots = {bad} | {following.get(s, shared.get(s)) for s in state}
+            roots = {bad, legal} | {following.get(s, shared.get(s)) for s in state}
             fresh = [leaf for leaf in leaves_of(roots) - state if leaf in shared]
             if not fresh:
                 break
             state.update(fresh)
             frontier = {following.get(s, shared[s]) for s in fresh}
+        if len(state) > MOST_STATE:
+            return None, len(state)
     state = sorted(state)
     become = [following.get(s, shared.get(s)) for s in state]
     reset = reset_values(graph, design.reset, become)
@@ -249,26 +287,34 @@ def aiger(design, bad, registers, depth):
         if key not in first:
             first[key] = out.leaf()
         image[s >> 1] = out.choose(begun, latch[index], first[key])
-    def copy(literal):
-        stack = [literal >> 1]
-        while stack:
-            node = stack[-1]
-            if node in image:
-                stack.pop()
-                continue
-            fan = graph.gates[node]
-            if fan is None:
-                image[node] = out.leaf()
-            else:
-                missing = [f >> 1 for f in fan if f >> 1 not in image]
-                if missing:
-                    stack += missing
-                    continue
-                image[node] = out.both(*(image[f >> 1] ^ (f & 1) for f in fan))
-            stack.pop()
-        return image[literal >> 1] ^ (literal & 1)
+    copy = lambda literal: copied(graph, out, image, literal)
     nexts = [copy(literal) ^ (value or 0) for literal, value in zip(become, reset)]
-    return encode(out, [begun, *latch], [1, *nexts], copy(bad)), len(state)
+    # A register that remembers that something illegal has happened.
+    never = copy(legal)
+    broken = out.leaf()
+    fine = out.both(never, broken ^ 1)
+    return encode(out, [begun, broken, *latch], [1, fine ^ 1, *nexts], out.both(copy(bad), fine)), len(state)
+
+
+def copied(graph, out, image, literal):
+    """The literal in another graph; `image` has what is there already, and what leaves are to be."""
+    stack = [literal >> 1]
+    while stack:
+        node = stack[-1]
+        if node in image:
+            stack.pop()
+            continue
+        fan = graph.gates[node]
+        if fan is None:
+            image[node] = out.leaf()
+        else:
+            missing = [f >> 1 for f in fan if f >> 1 not in image]
+            if missing:
+                stack += missing
+                continue
+            image[node] = out.both(*(image[f >> 1] ^ (f & 1) for f in fan))
+        stack.pop()
+    return image[literal >> 1] ^ (literal & 1)
 
 
 def encode(graph, latches, nexts, output):
@@ -293,32 +339,41 @@ def encode(graph, latches, nexts, output):
     return bytes(data)
 
 
-# Depths, and seconds for ABC at each, for mutants that reach no more registers than this.
-QUICK = (400, ((0, 3), (1, 3)))
-SLOW = (3000, ((0, 10), (1, 20), (2, 20), (4, 60)))
+# What is tried, one after the other: steps, whether with all registers of the modules that a mutant reaches, whether with what
+# koch_check refuses, and seconds for ABC. Before it, how many registers a mutant may reach.
+QUICK = (400, ((0, False, False, 2), (1, False, False, 2)))
+SLOW = (3000, ((2, False, False, 5), (0, True, False, 5), (1, True, True, 10), (2, True, True, 30)))
+MOST_STATE = 6000
+# Bits in memories that may differ.
+MOST_COLUMNS = 64
 
 
 def decide(design, number, directory, effort):
     """True: proven equal. None: it differs where registers hold what they like, or it is not known."""
-    most, limits = effort
-    pair = design.pair(number, most)
-    if pair is None:
-        return None
-    bad, registers = pair
-    size = None
-    for depth, limit in limits:
-        if bad == 0:
+    most, levels = effort
+    for loose in (False, True)[: 1 if effort is QUICK else 2]:
+        pair = design.pair(number, most, loose)
+        if pair is not None and prove(design, number, directory, pair, levels):
             return True
-        data, states = aiger(design, bad, registers, depth)
-        if states == size:
-            return None
-        size = states
+    return None
+
+
+def prove(design, number, directory, pair, levels):
+    """Whether ABC proves a pair equal, at one of the levels."""
+    bad, registers = pair
+    if bad == 0:
+        return True
+    homes = {design.home[gold] for gold, *_ in registers}
+    for depth, whole, legal, limit in levels:
+        data, states = aiger(design, bad, registers, depth, homes if whole else (), design.legal() if legal else 1)
+        if data is None:
+            continue
         (directory / f"pair{number}.aig").write_bytes(data)
         steps = f"read_aiger pair{number}.aig; strash; scleanup; pdr -T {limit}"
         try:
             said = subprocess.run(["berkeley-abc", "-q", steps], cwd=directory, capture_output=True, text=True, timeout=limit + 60).stdout
         except subprocess.TimeoutExpired:
-            return None
+            continue
         if "Property proved" in said or "UNSATISFIABLE" in said:
             return True
     return None

@@ -49,8 +49,10 @@ class Graph:
         return self.any_of(literal ^ 1 for literal in literals) ^ 1
 
 
-def cut(text):
+def cut(text, taps=()):
     """RTLIL of the flat design without its memories, and a list of these: name, reads, writes; ports are named after them.
+
+    Nets that `taps` names become outputs too: tap_ and the name.
     """
     out, memories, block = [], {}, None
     ports = 100000
@@ -86,4 +88,8 @@ def cut(text):
                 out += port("output", width["WIDTH"], f"{name}_enable")
                 out += [f"  connect \\{name}_data {connect['DATA']}", f"  connect \\{name}_enable {connect['EN']}"]
             block = None
+    end = len(out) - 1 - out[::-1].index("end")
+    for tap in taps:
+        width = re.search(rf"^  wire (?:width (\d+) )?\\{tap}$", text, flags=re.M)[1] or 1
+        out[end:end] = port("output", int(width), f"tap_{tap}") + [f"  connect \\tap_{tap} \\{tap}"]
     return "\n".join(out) + "\n", memories
