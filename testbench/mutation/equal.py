@@ -201,31 +201,6 @@ class Design:
         return {self.gold[literal >> 1]: self.plain(following) for literal, following in self.latches}
 
 
-def reset_values(graph, reset, wanted):
-    """Which of the literals are constant while the reset is on."""
-    known = {0: 0, reset >> 1: reset & 1}
-    for literal in wanted:
-        stack = [literal >> 1]
-        while stack:
-            node = stack[-1]
-            if node in known:
-                stack.pop()
-                continue
-            fan = graph.gates[node]
-            if fan is None:
-                known[node] = None
-                stack.pop()
-                continue
-            missing = [f >> 1 for f in fan if f >> 1 not in known]
-            if missing:
-                stack += missing
-                continue
-            values = [None if known[f >> 1] is None else known[f >> 1] ^ (f & 1) for f in fan]
-            known[node] = 0 if 0 in values else 1 if values == [1, 1] else None
-            stack.pop()
-    return [None if known[l >> 1] is None else known[l >> 1] ^ (l & 1) for l in wanted]
-
-
 def aiger(design, bad, registers, depth, homes, legal):
     """The pair for ABC. Of the registers that both share those are free that others do not follow from in `depth` steps, but
     for those of modules `homes`; None: too many."""
@@ -271,29 +246,23 @@ def aiger(design, bad, registers, depth, homes, legal):
             return None, len(state)
     state = sorted(state)
     become = [following.get(s, shared.get(s)) for s in state]
-    reset = reset_values(graph, design.reset, become)
+    # In the first cycle there is a reset, and registers hold anything, in both copies the same; what differs counts from then on.
     out = Graph()
-    begun = out.leaf()
-    latch = [out.leaf() for _ in state]
-    start = dict(zip(state, reset))
-    image, first = {0: 0}, {}
-    for index, s in enumerate(state):
-        if start[s] is not None:
-            image[s >> 1] = latch[index] ^ start[s]
-            continue
-        # Without a reset it begins as anything, in both copies as the same.
+    begun, latch, image, first = out.leaf(), [out.leaf() for _ in state], {0: 0}, {}
+    for held, s in zip(latch, state):
         twin = twin_of.get(s, s)
-        key = twin if start.get(twin) is None else s
-        if key not in first:
-            first[key] = out.leaf()
-        image[s >> 1] = out.choose(begun, latch[index], first[key])
+        if twin not in first:
+            first[twin] = out.leaf()
+        image[s >> 1] = out.choose(begun, held, first[twin])
+    assert design.reset & 1 == 0
+    image[design.reset >> 1] = out.both(begun, out.leaf())
     copy = lambda literal: copied(graph, out, image, literal)
-    nexts = [copy(literal) ^ (value or 0) for literal, value in zip(become, reset)]
-    # A register that remembers that something illegal has happened.
-    never = copy(legal)
+    nexts = [copy(literal) for literal in become]
+    # Nor does it count once something illegal has happened.
     broken = out.leaf()
-    fine = out.both(never, broken ^ 1)
-    return encode(out, [begun, broken, *latch], [1, fine ^ 1, *nexts], out.both(copy(bad), fine)), len(state)
+    illegal = out.either(broken, out.both(begun, copy(legal) ^ 1))
+    counts = out.both(copy(bad), out.both(begun, illegal ^ 1))
+    return encode(out, [begun, broken, *latch], [1, illegal, *nexts], counts), len(state)
 
 
 def copied(graph, out, image, literal):
