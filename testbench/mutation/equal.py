@@ -311,7 +311,7 @@ def encode(graph, latches, nexts, output):
 # What is tried, one after the other: steps, whether with all registers of the modules that a mutant reaches, whether with what
 # koch_check refuses, and seconds for ABC. Before it, how many registers a mutant may reach.
 QUICK = (400, ((0, False, False, 2), (1, False, False, 2)))
-SLOW = (3000, ((2, False, False, 5), (0, True, False, 5), (1, True, True, 10), (2, True, True, 30)))
+SLOW = (3000, (*QUICK[1], (2, False, False, 5), (0, True, False, 5), (1, True, True, 10), (2, True, True, 30)))
 MOST_STATE = 6000
 # Bits in memories that may differ.
 MOST_COLUMNS = 64
@@ -332,7 +332,7 @@ def prove(design, number, directory, pair, levels):
     bad, registers = pair
     if bad == 0:
         return True
-    homes = {design.home[gold] for gold, *_ in registers}
+    homes = {design.home.get(gold) for gold, *_ in registers} - {None}
     for depth, whole, legal, limit in levels:
         data, states = aiger(design, bad, registers, depth, homes if whole else (), design.legal() if legal else 1)
         if data is None:
