@@ -11,11 +11,12 @@
 
 use spec::layer::Layer;
 use spec::regs::REGISTERS;
-use spec::{Config, ConfigSpec, MemorySpec, Program, Run};
+use spec::{Config, ConfigSpec, MemorySpec, Program, Run, Status};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use testbench::Rtl;
 use testbench::cases::{Case, Draw, random_memory};
+use testbench::{Rtl, faults};
 
 #[allow(dead_code, unused_imports)]
 #[path = "../../tests/depth.rs"]
@@ -125,9 +126,32 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
     Ok(items)
 }
 
+/// Programs that are drawn for the mutants that the battery leaves.
+const MORE: u64 = 400;
+
+/// One of those: a layer, a wild program with a limit or without one, one of the other tests' programs; some draws are none.
+fn drawn(config: &Config, index: u64) -> Result<Option<Item>, String> {
+    let d = &mut Draw::new(14, index);
+    let program = match index % 6 {
+        0 => {
+            let case = Case::random(14, index, config);
+            let item = (format!("random layer {index}"), vec![(case.program, case.memory)]);
+            return Ok((case.layer.padded_macs() < 60_000).then_some(item));
+        }
+        1 | 2 => Some(wild::program(d, config)?),
+        3 => Some(Program { limit: d.between(1, 40_000), ..wild::program(d, config)? }),
+        4 if d.chance(50) => Some(depth::random_program(d, config)),
+        4 => Some(tokens::Passes::random(d, config).program),
+        _ => post::program(d, config),
+    };
+    let memory = random_memory(d, config);
+    Ok(program.map(|program| (format!("drawn {index}"), vec![(program, memory)])))
+}
+
 /// Runs one after the other, and what all registers read before and after each.
 fn runs(rtl: &Rtl, item: &Item, limit: u64) -> Option<(Vec<Run>, Vec<u32>)> {
     let mut session = rtl.session(item.1.first().map_or(0, |(_, memory)| memory.stall_seed)).ok()?;
+    session.audit = true;
     let (mut runs, mut read) = (Vec::new(), Vec::new());
     for (program, memory) in &item.1 {
         for pattern in [0xa5a5_5a5a, 0x5a5a_a5a5] {
@@ -151,39 +175,94 @@ fn same(a: &[Run], b: &[Run]) -> bool {
         })
 }
 
-fn compare(config: &Config, verilog: &str, mutants: &[u32]) -> Result<(), String> {
-    let items = battery(config)?;
-    let rtl = Rtl::with_mutants(config, verilog).map_err(|e| e.to_string())?;
-    let mut golden = Vec::new();
-    for item in &items {
+/// An item, what the design does with it, and the cycles that a mutant is given.
+struct Trial {
+    item: Item,
+    runs: Vec<Run>,
+    read: Vec<u32>,
+    limit: u64,
+}
+
+impl Trial {
+    /// None: it takes the design more than `most` cycles.
+    fn new(rtl: &Rtl, item: Item, most: u64) -> Result<Option<Self>, String> {
         let (runs, read) =
-            runs(&rtl, item, 4_000_000).ok_or_else(|| format!("{}: the design itself fails", item.0))?;
-        let cycles = runs.iter().map(|r| r.counters.cycles).max().unwrap_or(0);
-        eprintln!("{}: {cycles} cycles", item.0);
-        golden.push((runs, read, 2 * cycles + 1000));
+            runs(rtl, &item, most).ok_or_else(|| format!("{}: the design itself fails", item.0))?;
+        let limited = |((program, _), run): (&(Program, MemorySpec), &Run)| {
+            program.limit == 0 && run.status == Status::Timeout
+        };
+        if item.1.iter().zip(&runs).any(limited) {
+            return Ok(None);
+        }
+        let limit = 2 * runs.iter().map(|r| r.counters.cycles).max().unwrap_or(0) + 1000;
+        Ok(Some(Self { item, runs, read, limit }))
     }
-    let mut order: Vec<usize> = (0..items.len()).filter(|&k| golden[k].2 < 2 * MOST_CYCLES).collect();
-    order.sort_by_key(|&k| golden[k].2);
+
+    /// Whether a mutant does something else.
+    fn notices(&self, mutant: &Rtl) -> bool {
+        !runs(mutant, &self.item, self.limit)
+            .is_some_and(|(got, read)| same(&self.runs, &got) && self.read == read)
+    }
+}
+
+/// What the mutants are tried on.
+struct Trials<'a> {
+    config: &'a Config,
+    battery: Vec<Trial>,
+    more: Vec<OnceLock<Result<Option<Trial>, String>>>,
+}
+
+impl Trials<'_> {
+    /// The name of what notices the mutant.
+    fn notice(&self, rtl: &mut Rtl, mutant: u32) -> Result<Option<String>, String> {
+        rtl.select(mutant);
+        if let Some(trial) = self.battery.iter().find(|t| t.notices(rtl)) {
+            return Ok(Some(trial.item.0.clone()));
+        }
+        for (index, trial) in (0..).zip(&self.more) {
+            let trial = trial.get_or_init(|| {
+                rtl.select(0);
+                let trial = match drawn(self.config, index)? {
+                    Some(item) => Trial::new(rtl, item, MOST_CYCLES)?,
+                    None => None,
+                };
+                if faults::run(rtl, self.config, 15, index).is_err() {
+                    return Err(format!("fault {index}: the design itself fails"));
+                }
+                Ok(trial)
+            });
+            rtl.select(mutant);
+            if let Some(trial) = trial.as_ref().map_err(String::clone)?
+                && trial.notices(rtl)
+            {
+                return Ok(Some(trial.item.0.clone()));
+            }
+            if faults::run(rtl, self.config, 15, index).is_err() {
+                return Ok(Some(format!("fault {index}")));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn compare(config: &Config, verilog: &str, mutants: &[u32]) -> Result<(), String> {
+    let new = || Rtl::with_mutants(config, verilog).map_err(|e| e.to_string());
+    let rtl = new()?;
+    let battery = battery(config)?.into_iter().map(|item| Trial::new(&rtl, item, MOST_CYCLES));
+    let mut battery: Vec<Trial> = battery.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    battery.sort_by_key(|trial| trial.limit);
     // The design itself must not be noticed.
-    let mutants = [&[0], mutants].concat();
+    if let Some(trial) = battery.iter().find(|t| t.notices(&rtl)) {
+        return Err(format!("{}: two runs of the design differ", trial.item.0));
+    }
+    let trials = Trials { config, battery, more: (0..MORE).map(|_| OnceLock::new()).collect() };
     let next = AtomicUsize::new(0);
     let work = || -> Result<(), String> {
-        let mut rtl = Rtl::with_mutants(config, verilog).map_err(|e| e.to_string())?;
-        loop {
-            let Some(&mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) else { return Ok(()) };
-            rtl.select(mutant);
-            let noticed = order.iter().find(|&&k| {
-                let (want, read, limit) = &golden[k];
-                !runs(&rtl, &items[k], *limit).is_some_and(|(got, now)| same(want, &got) && *read == now)
-            });
-            if mutant == 0 {
-                if let Some(&k) = noticed {
-                    return Err(format!("{}: two runs of the design differ", items[k].0));
-                }
-                continue;
-            }
-            println!("{mutant}\t{}", noticed.map_or("survives", |&k| items[k].0.as_str()));
+        let mut rtl = new()?;
+        while let Some(&mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+            println!("{mutant}\t{}", trials.notice(&mut rtl, mutant)?.as_deref().unwrap_or("survives"));
         }
+        Ok(())
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
