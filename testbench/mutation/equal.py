@@ -2,6 +2,7 @@
 
 import heapq
 import itertools
+import math
 import re
 import subprocess
 
@@ -82,16 +83,16 @@ class Design:
             found.append(table[name, len(found)])
         return found
 
-    def reach(self, number, most, loose):
-        """Registers, reads and, if `loose`, bits in memories that a mutant can change, given its own values of those that it
-        changes; None: too many."""
+    def reach(self, number, most, loose, steps):
+        """Registers, reads and, if `loose`, bits in memories that a mutant can change in so many steps, given its own values of
+        those that it changes; None: too many."""
         own, reads, columns, leaves = {}, {}, {}, {}
         while True:
             values = self.evaluate(number, leaves)
             registers, addresses, stored = set(), set(), set()
             for variable in values:
                 for kind, to in self.fans[variable]:
-                    if kind == "latch" and to not in own:
+                    if kind == "latch" and to not in own and steps:
                         registers.add(to)
                     elif kind == "read" and to not in reads:
                         addresses.add(to)
@@ -99,6 +100,7 @@ class Design:
                         stored.add(to)
             if not registers and not addresses and not stored:
                 return own, reads, columns
+            steps -= bool(registers)
             for index in registers:
                 own[index] = leaves[self.latches[index][0] >> 1] = self.graph.leaf()
             for read in addresses:
@@ -129,11 +131,14 @@ class Design:
                         heapq.heappush(heap, to)
         return values
 
-    def pair(self, number, most, loose):
-        """What can be seen of a mutant: a literal that is true where it differs, and its own registers as
-        (the design's, its own, what they become, what its own become)."""
+    def pair(self, number, most, loose=False, steps=math.inf):
+        """What can be seen of a mutant: a literal that is true where it differs, its own registers as (the design's, its own,
+        what they become, what its own become), and the modules that it is in.
+
+        Registers further than `steps` must not differ: what is behind them need not be looked at.
+        """
         graph = self.graph
-        reached = self.reach(number, most, loose)
+        reached = self.reach(number, most, loose, steps)
         if reached is None:
             return None
         own, other, columns = reached
@@ -175,9 +180,12 @@ class Design:
             valid = VALID.get(re.sub(r"^(s_axil|m_axi)_(aw|w|b|ar|r)(?!eady|valid).*", r"\1_\2valid", name))
             when = self.plain(self.output_of[valid, 0]) if valid and not name.endswith(("valid", "ready")) else 1
             seen += [graph.both(when, any_differ(name))]
+        beyond = {to for v in values for kind, to in self.fans[v] if kind == "latch" and to not in own}
+        seen += [differ(self.latches[i][1]) for i in sorted(beyond)]
         registers = [(self.gold[self.latches[i][0] >> 1], leaves[self.latches[i][0] >> 1],
                       self.plain(self.latches[i][1]), self.of(values, self.latches[i][1])) for i in own]
-        return graph.any_of(seen), registers
+        homes = {self.home.get(self.gold[self.latches[i][0] >> 1]) for i in (*own, *beyond)} - {None}
+        return graph.any_of(seen), registers, homes
 
     def legal(self):
         """What the design lets each engine take out of its queue: nothing that koch_check refuses.
@@ -308,10 +316,11 @@ def encode(graph, latches, nexts, output):
     return bytes(data)
 
 
-# What is tried, one after the other: steps, whether with all registers of the modules that a mutant reaches, whether with what
-# koch_check refuses, and seconds for ABC. Before it, how many registers a mutant may reach.
+# What is tried, one after the other: how far from the design's registers the others follow, whether with all registers of the
+# modules that a mutant is in, whether with what koch_check refuses, and seconds for ABC. Before it, how many registers a mutant
+# may reach.
 QUICK = (400, ((0, False, False, 2), (1, False, False, 2)))
-SLOW = (3000, (*QUICK[1], (2, False, False, 5), (0, True, False, 5), (1, True, True, 10), (2, True, True, 30)))
+SLOW = (3000, (*QUICK[1], (2, False, False, 5), (0, True, False, 5), (1, True, True, 10), (2, True, True, 30), (5, False, True, 30)))
 MOST_STATE = 6000
 # Bits in memories that may differ.
 MOST_COLUMNS = 64
@@ -320,8 +329,9 @@ MOST_COLUMNS = 64
 def decide(design, number, directory, effort):
     """True: proven equal. None: it differs where registers hold what they like, or it is not known."""
     most, levels = effort
-    for loose in (False, True)[: 1 if effort is QUICK else 2]:
-        pair = design.pair(number, most, loose)
+    near = ({"steps": 1}, {"steps": 2}) if effort is QUICK else ({"steps": 0}, {"steps": 1}, {"steps": 2}, {"steps": 4})
+    for how in (*near, {}, {"loose": True})[: None if effort is SLOW else -1]:
+        pair = design.pair(number, most, **how)
         if pair is not None and prove(design, number, directory, pair, levels):
             return True
     return None
@@ -329,10 +339,9 @@ def decide(design, number, directory, effort):
 
 def prove(design, number, directory, pair, levels):
     """Whether ABC proves a pair equal, at one of the levels."""
-    bad, registers = pair
+    bad, registers, homes = pair
     if bad == 0:
         return True
-    homes = {design.home.get(gold) for gold, *_ in registers} - {None}
     for depth, whole, legal, limit in levels:
         data, states = aiger(design, bad, registers, depth, homes if whole else (), design.legal() if legal else 1)
         if data is None:

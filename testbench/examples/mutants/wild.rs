@@ -181,6 +181,8 @@ pub fn program(d: &mut Draw, config: &Config) -> Result<Program, String> {
             ("dst", dst),
             ("row_bytes", d.between(1, 60).into()),
         ];
+        // Without data, the padding of one row is laid down.
+        let moved = [("runs", if d.chance(20) { 0 } else { runs.into() }), moved[1], moved[2]];
         let tokens = [("pop_prev", 1), ("pop_next", 0), ("push_next", 1)];
         let pads = [("pad_left", pad(d)), ("pad_right", pad(d))];
         b.draw(d, "load", &[moved.as_slice(), &place, &tokens, &pads].concat())?;
