@@ -316,11 +316,14 @@ def encode(graph, latches, nexts, output):
     return bytes(data)
 
 
-# What is tried, one after the other: how far from the design's registers the others follow, whether with all registers of the
-# modules that a mutant is in, whether with what koch_check refuses, and seconds for ABC. Before it, how many registers a mutant
-# may reach.
-QUICK = (400, ((0, False, False, 2), (1, False, False, 2)))
-SLOW = (3000, (*QUICK[1], (2, False, False, 5), (0, True, False, 5), (1, True, True, 10), (2, True, True, 30), (5, False, True, 30)))
+# How many registers a mutant may reach, in which ways the pair is made, and what is tried on it, one after the other: how far from
+# the design's registers the others follow, whether with all registers of the modules that a mutant is in, whether with what
+# koch_check refuses, and seconds for ABC.
+SHORT = ((0, False, False, 2), (1, False, False, 2))
+LONG = (*SHORT, (2, False, False, 5), (0, True, False, 5), (1, True, True, 10), (2, True, True, 30), (5, False, True, 30))
+QUICK = (400, ({"steps": 1}, {"steps": 2}, {}), SHORT)
+NEAR = (3000, ({"steps": 0}, {"steps": 1}, {"steps": 2}, {"steps": 4}), LONG)
+FAR = (3000, ({}, {"loose": True}), LONG)
 MOST_STATE = 6000
 # Bits in memories that may differ.
 MOST_COLUMNS = 64
@@ -328,10 +331,9 @@ MOST_COLUMNS = 64
 
 def decide(design, number, directory, effort):
     """True: proven equal. None: it differs where registers hold what they like, or it is not known."""
-    most, levels = effort
-    near = ({"steps": 1}, {"steps": 2}) if effort is QUICK else ({"steps": 0}, {"steps": 1}, {"steps": 2}, {"steps": 4})
-    for how in (*near, {}, {"loose": True})[: None if effort is SLOW else -1]:
-        pair = design.pair(number, most, **how)
+    most, ways, levels = effort
+    for way in ways:
+        pair = design.pair(number, most, **way)
         if pair is not None and prove(design, number, directory, pair, levels):
             return True
     return None

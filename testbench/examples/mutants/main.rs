@@ -1,7 +1,8 @@
 //! Runs the tests' programs on mutants of the RTL; `testbench/mutation/run.py` makes them.
 //!
 //!     mutants rtl CONFIG.toml DIRECTORY          writes the design
-//!     mutants run CONFIG.toml MUTANTS.v N,N...   a line each: number, tab, which program noticed, or `survives`
+//!     mutants run CONFIG.toml MUTANTS.v D N,N... a line each: number, tab, which program noticed, or `survives`;
+//!                                                D programs and as many faults are drawn for what the others leave
 //!
 //! A program notices a mutant if the run differs from the design's in status, counters, marks, output or what registers read,
 //! or hangs or breaks a bus rule. That the design's own runs equal model and reference is what the tests of those names show.
@@ -126,10 +127,7 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
     Ok(items)
 }
 
-/// Programs that are drawn for the mutants that the battery leaves.
-const MORE: u64 = 400;
-
-/// One of those: a layer, a wild program with a limit or without one, one of the other tests' programs; some draws are none.
+/// A program for the mutants that the battery leaves: a layer, a wild program with a limit or without one, one of the other tests' programs; some draws are none.
 fn drawn(config: &Config, index: u64) -> Result<Option<Item>, String> {
     let d = &mut Draw::new(14, index);
     let program = match index % 6 {
@@ -245,7 +243,7 @@ impl Trials<'_> {
     }
 }
 
-fn compare(config: &Config, verilog: &str, mutants: &[u32]) -> Result<(), String> {
+fn compare(config: &Config, verilog: &str, draws: u64, mutants: &[u32]) -> Result<(), String> {
     let new = || Rtl::with_mutants(config, verilog).map_err(|e| e.to_string());
     let rtl = new()?;
     let battery = battery(config)?.into_iter().map(|item| Trial::new(&rtl, item, MOST_CYCLES));
@@ -255,7 +253,7 @@ fn compare(config: &Config, verilog: &str, mutants: &[u32]) -> Result<(), String
     if let Some(trial) = battery.iter().find(|t| t.notices(&rtl)) {
         return Err(format!("{}: two runs of the design differ", trial.item.0));
     }
-    let trials = Trials { config, battery, more: (0..MORE).map(|_| OnceLock::new()).collect() };
+    let trials = Trials { config, battery, more: (0..draws).map(|_| OnceLock::new()).collect() };
     let next = AtomicUsize::new(0);
     let work = || -> Result<(), String> {
         let mut rtl = new()?;
@@ -284,12 +282,13 @@ fn main() {
             let written = hdl::tools::write(&hdl::koch::design(&c), Path::new(directory));
             written.map(|_| ()).map_err(|e| format!("{directory}: {e}"))
         }),
-        ["run", path, verilog, list] => config(path).and_then(|c| {
+        ["run", path, verilog, draws, list] => config(path).and_then(|c| {
             let text = std::fs::read_to_string(verilog).map_err(|e| format!("{verilog}: {e}"))?;
             let numbers: Result<Vec<u32>, _> = list.split(',').map(str::parse).collect();
-            compare(&c, &text, &numbers.map_err(|e| format!("{list}: {e}"))?)
+            let draws = draws.parse().map_err(|e| format!("{draws}: {e}"))?;
+            compare(&c, &text, draws, &numbers.map_err(|e| format!("{list}: {e}"))?)
         }),
-        _ => Err("mutants rtl CONFIG DIRECTORY, or mutants run CONFIG MUTANTS N,N...".to_owned()),
+        _ => Err("mutants rtl CONFIG DIRECTORY, or mutants run CONFIG MUTANTS DRAWS N,N...".to_owned()),
     };
     if let Err(e) = done {
         eprintln!("mutants: {e}");
