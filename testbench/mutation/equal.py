@@ -132,11 +132,9 @@ class Design:
         return values
 
     def pair(self, number, most, loose=False, steps=math.inf):
-        """What can be seen of a mutant: a literal that is true where it differs, its own registers as (the design's, its own,
-        what they become, what its own become), and the modules that it is in.
-
-        Registers further than `steps` must not differ: what is behind them need not be looked at.
-        """
+        """Where a mutant differs: a literal for its pins, one for what the pair takes for equal, that is registers further than
+        `steps` and memories; its own registers as (the design's, its own, what they become, what its own become), and the
+        modules that it is in."""
         graph = self.graph
         reached = self.reach(number, most, loose, steps)
         if reached is None:
@@ -162,7 +160,7 @@ class Design:
             values = self.evaluate(number, leaves | chosen)
         else:
             return None
-        seen = []
+        seen, shared = [], []
         differ = lambda literal: graph.differ(self.of(values, literal), self.plain(literal))
         any_differ = lambda name: graph.any_of(differ(b) for b in self.bits(name, self.output_of))
         for memory in self.memories.values():
@@ -172,8 +170,8 @@ class Design:
                 # Bits that may differ in the memory are not compared: what is read of them is anything.
                 other_bits = {bit for bit in range(len(data)) if any(self.input_of[f"{r}_data", bit] in columns for r in memory["reads"])}
                 alike = [(e, b) for bit, (e, b) in enumerate(zip(enable, data)) if bit not in other_bits]
-                seen += [differ(e) for e, _ in alike] + [graph.both(self.plain(e), differ(b)) for e, b in alike]
-                seen += [graph.both(graph.any_of(map(self.plain, enable)), any_differ(f"{write}_address"))]
+                shared += [differ(e) for e, _ in alike] + [graph.both(self.plain(e), differ(b)) for e, b in alike]
+                shared += [graph.both(graph.any_of(map(self.plain, enable)), any_differ(f"{write}_address"))]
         for name in sorted({name for name, _ in self.output_of}):
             if re.match(r"[rw]_\d+_\d+_|tap_", name):
                 continue
@@ -181,11 +179,11 @@ class Design:
             when = self.plain(self.output_of[valid, 0]) if valid and not name.endswith(("valid", "ready")) else 1
             seen += [graph.both(when, any_differ(name))]
         beyond = {to for v in values for kind, to in self.fans[v] if kind == "latch" and to not in own}
-        seen += [differ(self.latches[i][1]) for i in sorted(beyond)]
+        shared += [differ(self.latches[i][1]) for i in sorted(beyond)]
         registers = [(self.gold[self.latches[i][0] >> 1], leaves[self.latches[i][0] >> 1],
                       self.plain(self.latches[i][1]), self.of(values, self.latches[i][1])) for i in own]
         homes = {self.home.get(self.gold[self.latches[i][0] >> 1]) for i in (*own, *beyond)} - {None}
-        return graph.any_of(seen), registers, homes
+        return graph.any_of(seen), graph.any_of(shared), registers, homes
 
     def legal(self):
         """What the design lets each engine take out of its queue: nothing that koch_check refuses.
@@ -209,7 +207,7 @@ class Design:
         return {self.gold[literal >> 1]: self.plain(following) for literal, following in self.latches}
 
 
-def aiger(design, bad, registers, depth, homes, legal):
+def aiger(design, seen, differs, registers, depth, homes, legal):
     """The pair for ABC. Of the registers that both share those are free that others do not follow from in `depth` steps, but
     for those of modules `homes`; None: too many."""
     graph = design.graph
@@ -232,7 +230,7 @@ def aiger(design, bad, registers, depth, homes, legal):
                 stack += [f >> 1 for f in fan]
         return found
     # Registers of either copy that the difference depends on, and shared ones as far as `depth` goes.
-    state, frontier, level = set(), {bad, legal}, 0
+    state, frontier, level = set(), {seen, differs, legal}, 0
     while True:
         leaves = leaves_of(frontier)
         frontier = set()
@@ -244,7 +242,7 @@ def aiger(design, bad, registers, depth, homes, legal):
             if level == depth:
                 break
             level += 1
-            roots = {bad, legal} | {following.get(s, shared.get(s)) for s in state}
+            roots = {seen, differs, legal} | {following.get(s, shared.get(s)) for s in state}
             fresh = [leaf for leaf in leaves_of(roots) - state if leaf in shared]
             if not fresh:
                 break
@@ -254,7 +252,7 @@ def aiger(design, bad, registers, depth, homes, legal):
             return None, len(state)
     state = sorted(state)
     become = [following.get(s, shared.get(s)) for s in state]
-    # In the first cycle there is a reset, and registers hold anything, in both copies the same; what differs counts from then on.
+    # In the first cycle there is a reset, and registers hold anything, in both copies the same; pins count from then on.
     out = Graph()
     begun, latch, image, first = out.leaf(), [out.leaf() for _ in state], {0: 0}, {}
     for held, s in zip(latch, state):
@@ -269,7 +267,7 @@ def aiger(design, bad, registers, depth, homes, legal):
     # Nor does it count once something illegal has happened.
     broken = out.leaf()
     illegal = out.either(broken, out.both(begun, copy(legal) ^ 1))
-    counts = out.both(copy(bad), out.both(begun, illegal ^ 1))
+    counts = out.both(out.either(copy(differs), out.both(copy(seen), begun)), illegal ^ 1)
     return encode(out, [begun, broken, *latch], [1, illegal, *nexts], counts), len(state)
 
 
@@ -341,11 +339,11 @@ def decide(design, number, directory, effort):
 
 def prove(design, number, directory, pair, levels):
     """Whether ABC proves a pair equal, at one of the levels."""
-    bad, registers, homes = pair
-    if bad == 0:
+    seen, shared, registers, homes = pair
+    if seen == shared == 0:
         return True
     for depth, whole, legal, limit in levels:
-        data, states = aiger(design, bad, registers, depth, homes if whole else (), design.legal() if legal else 1)
+        data, states = aiger(design, seen, shared, registers, depth, homes if whole else (), design.legal() if legal else 1)
         if data is None:
             continue
         (directory / f"pair{number}.aig").write_bytes(data)
