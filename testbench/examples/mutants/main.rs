@@ -127,7 +127,8 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
     Ok(items)
 }
 
-/// A program for the mutants that the battery leaves: a layer, a wild program with a limit or without one, one of the other tests' programs; some draws are none.
+/// A program for the mutants that the battery leaves: a layer, a wild program with a limit or without one, one of the
+/// other tests' programs; some draws are none.
 fn drawn(config: &Config, index: u64) -> Result<Option<Item>, String> {
     let d = &mut Draw::new(14, index);
     let program = match index % 6 {
