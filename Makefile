@@ -93,7 +93,7 @@ lint: setup ## Every tool on all named, corner and N random configs, docs/verifi
 	cargo run --release --quiet --package testbench --example lint -- $(N) $(SEED) >> out/lint.md
 	scripts/page.py lint < out/lint.md
 
-# For this target alone: as many as take a quarter of an hour.
+# For this target alone: as many as take half an hour.
 mutants: N = 120
 mutants: SEED = 2
 mutants: setup ## Mutants of the RTL that programs and properties notice, docs/verification.md's part: N=120 SEED=2
