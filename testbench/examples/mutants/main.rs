@@ -1,24 +1,28 @@
 //! Runs the tests' programs on mutants of the RTL; `testbench/mutation/run.py` makes them.
 //!
 //!     mutants rtl CONFIG.toml DIRECTORY          writes the design
-//!     mutants run CONFIG.toml MUTANTS.v COUNT    a line each: number, tab, which program noticed, or `survives`
+//!     mutants run CONFIG.toml MUTANTS.v D N,N... a line each: number, tab, which program noticed, or `survives`;
+//!                                                D programs and as many faults are drawn for what the others leave
 //!
-//! A program notices a mutant if the run differs from the design's in status, counters, marks or output, or hangs or breaks
-//! a bus rule. That the design's own runs equal model and reference is what the tests of those names show.
+//! A program notices a mutant if the run differs from the design's in status, counters, marks, output or what registers read,
+//! or hangs or breaks a bus rule. That the design's own runs equal model and reference is what the tests of those names show.
 
 // Each of the tests has what they share as a module.
 #![allow(clippy::duplicate_mod)]
 
 use spec::layer::Layer;
-use spec::{Config, ConfigSpec, MemorySpec, Program, Run};
+use spec::regs::REGISTERS;
+use spec::{Config, ConfigSpec, MemorySpec, Program, Run, Status};
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
-use testbench::Rtl;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use testbench::cases::{Case, Draw, random_memory};
+use testbench::{Rtl, faults};
 
 #[allow(dead_code, unused_imports)]
 #[path = "../../tests/depth.rs"]
 mod depth;
+mod long;
 #[allow(dead_code, unused_imports)]
 #[path = "../../tests/post.rs"]
 mod post;
@@ -110,6 +114,10 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
         items.push((format!("wild {index}"), vec![(program, memory.clone())]));
         items.push((format!("wild {index}, limit {}", limited.limit), vec![(limited, memory)]));
     }
+    let memory = MemorySpec { latency: 1, ..MemorySpec::default() };
+    for (name, program) in long::tokens()?.into_iter().chain(long::vectors(config)?) {
+        items.push((name, vec![(program, memory.clone())]));
+    }
     for index in 0..12 {
         let case = Case::random(9, index, config);
         if case.layer.padded_macs() < 60_000 {
@@ -119,9 +127,44 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
     Ok(items)
 }
 
-fn runs(rtl: &Rtl, item: &Item, limit: u64) -> Option<Vec<Run>> {
-    let programs: Vec<(&Program, &MemorySpec)> = item.1.iter().map(|(p, m)| (p, m)).collect();
-    rtl.run_in_turn(&programs, limit).ok()
+/// A program for the mutants that the battery leaves: a layer, a wild program with a limit or without one, one of the
+/// other tests' programs; some draws are none.
+fn drawn(config: &Config, index: u64) -> Result<Option<Item>, String> {
+    let d = &mut Draw::new(14, index);
+    let program = match index % 6 {
+        0 => {
+            let case = Case::random(14, index, config);
+            let item = (format!("random layer {index}"), vec![(case.program, case.memory)]);
+            return Ok((case.layer.padded_macs() < 60_000).then_some(item));
+        }
+        1 | 2 => Some(wild::program(d, config)?),
+        3 => Some(Program { limit: d.between(1, 40_000), ..wild::program(d, config)? }),
+        4 if d.chance(50) => Some(depth::random_program(d, config)),
+        4 => Some(tokens::Passes::random(d, config).program),
+        _ => post::program(d, config),
+    };
+    let memory = random_memory(d, config);
+    Ok(program.map(|program| (format!("drawn {index}"), vec![(program, memory)])))
+}
+
+/// Runs one after the other, and what all registers read before and after each.
+fn runs(rtl: &Rtl, item: &Item, limit: u64) -> Option<(Vec<Run>, Vec<u32>)> {
+    let mut session = rtl.session(item.1.first().map_or(0, |(_, memory)| memory.stall_seed)).ok()?;
+    session.audit = true;
+    let (mut runs, mut read) = (Vec::new(), Vec::new());
+    for (program, memory) in &item.1 {
+        for pattern in [0xa5a5_5a5a, 0x5a5a_a5a5] {
+            let written = ["program", "instructions", "limit", "interrupt"];
+            for register in REGISTERS.iter().filter(|r| written.contains(&r.name)) {
+                session.write(register.offset, pattern ^ register.offset);
+                read.push(session.read(register.offset));
+            }
+        }
+        runs.push(session.run(program, memory, limit).ok()?);
+        // The limit is the testbench's.
+        read.extend(REGISTERS.iter().filter(|r| r.name != "limit").map(|r| session.read(r.offset)));
+    }
+    Some((runs, read))
 }
 
 fn same(a: &[Run], b: &[Run]) -> bool {
@@ -131,34 +174,94 @@ fn same(a: &[Run], b: &[Run]) -> bool {
         })
 }
 
-fn compare(config: &Config, verilog: &str, count: u32) -> Result<(), String> {
-    let items = battery(config)?;
-    let rtl = Rtl::with_mutants(config, verilog).map_err(|e| e.to_string())?;
-    let mut golden = Vec::new();
-    for item in &items {
-        let runs =
-            runs(&rtl, item, 4_000_000).ok_or_else(|| format!("{}: the design itself fails", item.0))?;
-        let cycles = runs.iter().map(|r| r.counters.cycles).max().unwrap_or(0);
-        eprintln!("{}: {cycles} cycles", item.0);
-        golden.push((runs, 2 * cycles + 1000));
-    }
-    let mut order: Vec<usize> = (0..items.len()).filter(|&k| golden[k].1 < 2 * MOST_CYCLES).collect();
-    order.sort_by_key(|&k| golden[k].1);
-    let next = AtomicU32::new(1);
-    let work = || -> Result<(), String> {
-        let mut rtl = Rtl::with_mutants(config, verilog).map_err(|e| e.to_string())?;
-        loop {
-            let mutant = next.fetch_add(1, Ordering::Relaxed);
-            if mutant > count {
-                return Ok(());
-            }
-            rtl.select(mutant);
-            let noticed = order.iter().find(|&&k| {
-                let (want, limit) = &golden[k];
-                !runs(&rtl, &items[k], *limit).is_some_and(|got| same(want, &got))
-            });
-            println!("{mutant}\t{}", noticed.map_or("survives", |&k| items[k].0.as_str()));
+/// An item, what the design does with it, and the cycles that a mutant is given.
+struct Trial {
+    item: Item,
+    runs: Vec<Run>,
+    read: Vec<u32>,
+    limit: u64,
+}
+
+impl Trial {
+    /// None: it takes the design more than `most` cycles.
+    fn new(rtl: &Rtl, item: Item, most: u64) -> Result<Option<Self>, String> {
+        let (runs, read) =
+            runs(rtl, &item, most).ok_or_else(|| format!("{}: the design itself fails", item.0))?;
+        let limited = |((program, _), run): (&(Program, MemorySpec), &Run)| {
+            program.limit == 0 && run.status == Status::Timeout
+        };
+        if item.1.iter().zip(&runs).any(limited) {
+            return Ok(None);
         }
+        let limit = 2 * runs.iter().map(|r| r.counters.cycles).max().unwrap_or(0) + 1000;
+        Ok(Some(Self { item, runs, read, limit }))
+    }
+
+    /// Whether a mutant does something else.
+    fn notices(&self, mutant: &Rtl) -> bool {
+        !runs(mutant, &self.item, self.limit)
+            .is_some_and(|(got, read)| same(&self.runs, &got) && self.read == read)
+    }
+}
+
+/// What the mutants are tried on.
+struct Trials<'a> {
+    config: &'a Config,
+    battery: Vec<Trial>,
+    more: Vec<OnceLock<Result<Option<Trial>, String>>>,
+}
+
+impl Trials<'_> {
+    /// The name of what notices the mutant.
+    fn notice(&self, rtl: &mut Rtl, mutant: u32) -> Result<Option<String>, String> {
+        rtl.select(mutant);
+        if let Some(trial) = self.battery.iter().find(|t| t.notices(rtl)) {
+            return Ok(Some(trial.item.0.clone()));
+        }
+        for (index, trial) in (0..).zip(&self.more) {
+            let trial = trial.get_or_init(|| {
+                rtl.select(0);
+                let trial = match drawn(self.config, index)? {
+                    Some(item) => Trial::new(rtl, item, MOST_CYCLES)?,
+                    None => None,
+                };
+                if faults::run(rtl, self.config, 15, index).is_err() {
+                    return Err(format!("fault {index}: the design itself fails"));
+                }
+                Ok(trial)
+            });
+            rtl.select(mutant);
+            if let Some(trial) = trial.as_ref().map_err(String::clone)?
+                && trial.notices(rtl)
+            {
+                return Ok(Some(trial.item.0.clone()));
+            }
+            if faults::run(rtl, self.config, 15, index).is_err() {
+                return Ok(Some(format!("fault {index}")));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn compare(config: &Config, verilog: &str, draws: u64, mutants: &[u32]) -> Result<(), String> {
+    let new = || Rtl::with_mutants(config, verilog).map_err(|e| e.to_string());
+    let rtl = new()?;
+    let battery = battery(config)?.into_iter().map(|item| Trial::new(&rtl, item, MOST_CYCLES));
+    let mut battery: Vec<Trial> = battery.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    battery.sort_by_key(|trial| trial.limit);
+    // The design itself must not be noticed.
+    if let Some(trial) = battery.iter().find(|t| t.notices(&rtl)) {
+        return Err(format!("{}: two runs of the design differ", trial.item.0));
+    }
+    let trials = Trials { config, battery, more: (0..draws).map(|_| OnceLock::new()).collect() };
+    let next = AtomicUsize::new(0);
+    let work = || -> Result<(), String> {
+        let mut rtl = new()?;
+        while let Some(&mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+            println!("{mutant}\t{}", trials.notice(&mut rtl, mutant)?.as_deref().unwrap_or("survives"));
+        }
+        Ok(())
     };
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -180,11 +283,13 @@ fn main() {
             let written = hdl::tools::write(&hdl::koch::design(&c), Path::new(directory));
             written.map(|_| ()).map_err(|e| format!("{directory}: {e}"))
         }),
-        ["run", path, verilog, count] => config(path).and_then(|c| {
+        ["run", path, verilog, draws, list] => config(path).and_then(|c| {
             let text = std::fs::read_to_string(verilog).map_err(|e| format!("{verilog}: {e}"))?;
-            compare(&c, &text, count.parse().map_err(|e| format!("{count}: {e}"))?)
+            let numbers: Result<Vec<u32>, _> = list.split(',').map(str::parse).collect();
+            let draws = draws.parse().map_err(|e| format!("{draws}: {e}"))?;
+            compare(&c, &text, draws, &numbers.map_err(|e| format!("{list}: {e}"))?)
         }),
-        _ => Err("mutants rtl CONFIG DIRECTORY, or mutants run CONFIG MUTANTS COUNT".to_owned()),
+        _ => Err("mutants rtl CONFIG DIRECTORY, or mutants run CONFIG MUTANTS DRAWS N,N...".to_owned()),
     };
     if let Err(e) = done {
         eprintln!("mutants: {e}");

@@ -73,9 +73,14 @@ fn anywhere(d: &mut Draw) -> i64 {
 fn compute(b: &mut Builder, d: &mut Draw, pop: i64) -> Result<(), String> {
     let depth = b.config.by_channel && d.chance(50);
     let ring = if d.chance(50) { i64::from(b.config.ibuf) } else { value(d, 0, (1 << 22) - 1) };
-    b.draw(d, "quant", &[("depth", depth.into()), ("ring", ring)])?;
+    let mut quant = vec![("depth", depth.into()), ("ring", ring)];
+    if d.chance(50) {
+        quant.extend([("y_min", -128), ("y_max", 127), ("y_zero", i64::from(d.between(0, 20)) - 10)]);
+    }
+    b.draw(d, "quant", &quant)?;
     if b.config.post && d.chance(50) {
-        let scale = |d: &mut Draw| i64::from(d.between(63 << 23, (191 << 23) - 1));
+        let (least, most) = d.of(&[(63, 191), (118, 130)]);
+        let scale = |d: &mut Draw| i64::from(d.between(least << 23, (most << 23) - 1));
         let offset = if d.chance(20) { 0 } else { scale(d) | i64::from(d.chance(50)) << 31 };
         let scales = [("a_scale", scale(d)), ("b_scale", scale(d)), ("offset", offset)];
         b.draw(d, "post", &scales)?;
@@ -84,10 +89,16 @@ fn compute(b: &mut Builder, d: &mut Draw, pop: i64) -> Result<(), String> {
         }
     }
     for last in [false, true] {
-        let n = i64::from(d.between(1, 4));
-        let of_n = i64::from(d.between(1, n as u32));
         let small = |d: &mut Draw| i64::from(d.between(1, 3));
-        let (ky, kx, chunks) = (small(d), small(d), i64::from(d.between(1, b.config.chunks())));
+        // Words or phases, rows and columns of the kernel: few of each, or many of one.
+        let mut sizes = [i64::from(d.between(1, 4)), small(d), small(d)];
+        if d.chance(30) {
+            sizes = [1; 3];
+            sizes[d.of(&[0, 0, 1, 2])] = d.between(1, 255).into();
+        }
+        let [n, ky, kx] = sizes;
+        let of_n = i64::from(d.between(1, n as u32));
+        let chunks = i64::from(d.between(1, b.config.chunks()));
         let shared = [("n_ky", ky), ("n_kx", kx), ("longs", of_n), ("chunks", chunks)];
         if depth {
             let taps = if of_n == n { 1 } else { 2 } + i64::from(d.between(0, 5));
@@ -121,8 +132,14 @@ fn compute(b: &mut Builder, d: &mut Draw, pop: i64) -> Result<(), String> {
 pub fn program(d: &mut Draw, config: &Config) -> Result<Program, String> {
     let mut b = Builder { config, setup: Setup::default(), code: Vec::new() };
     let mut data = Vec::new();
-    let mut fill = |d: &mut Draw, address: u32, bytes: u32| {
-        let bytes = (0..bytes).map(|_| d.between(0, 255) as u8).collect();
+    // Parameters are anything, or keep most results within 8 bits.
+    let sane = d.chance(50);
+    let mut fill = |d: &mut Draw, address: u32, bytes: u32, params: bool| {
+        let mut bytes: Vec<u8> = (0..bytes).map(|_| d.between(0, 255) as u8).collect();
+        for lane in bytes.chunks_exact_mut(8).filter(|_| params && sane) {
+            let (bias, multiplier) = (d.between(0, 20_000) as i32 - 10_000, d.between(114 << 23, 122 << 23));
+            lane.copy_from_slice(&[bias.to_le_bytes(), multiplier.to_le_bytes()].concat());
+        }
         data.push(Segment { address, bytes });
     };
     let buffers = [config.ibuf, config.obuf, config.rbuf];
@@ -135,7 +152,7 @@ pub fn program(d: &mut Draw, config: &Config) -> Result<Program, String> {
     ];
     let mut at = INPUT;
     for (index, (buffer, dst, bytes)) in whole.into_iter().enumerate() {
-        fill(d, at, bytes);
+        fill(d, at, bytes, buffer == 2);
         let last = index + 1 == whole.len();
         b.push(parse(&format!(
             "load push_next={} buffer={buffer} src={at} run_bytes={bytes} runs=1 dst={dst} row_bytes={bytes}",
@@ -154,7 +171,7 @@ pub fn program(d: &mut Draw, config: &Config) -> Result<Program, String> {
         let tokens = [("pop_prev", 1), ("push_prev", 0), ("push_next", 1)];
         b.draw(d, "store", &[moved.as_slice(), &place, &tokens].concat())?;
         // A third of these bytes were there before.
-        fill(d, there + bytes / 3, bytes);
+        fill(d, there + bytes / 3, bytes, false);
         let pad = |d: &mut Draw| i64::from(if d.chance(50) { 0 } else { d.between(0, 40) });
         let to = d.between(0, 2);
         let dst = if to == 0 { anywhere(d) } else { value(d, 0, (1 << 22) - 1) };
@@ -164,6 +181,8 @@ pub fn program(d: &mut Draw, config: &Config) -> Result<Program, String> {
             ("dst", dst),
             ("row_bytes", d.between(1, 60).into()),
         ];
+        // Without data, the padding of one row is laid down.
+        let moved = [("runs", if d.chance(20) { 0 } else { runs.into() }), moved[1], moved[2]];
         let tokens = [("pop_prev", 1), ("pop_next", 0), ("push_next", 1)];
         let pads = [("pad_left", pad(d)), ("pad_right", pad(d))];
         b.draw(d, "load", &[moved.as_slice(), &place, &tokens, &pads].concat())?;
