@@ -9,6 +9,11 @@ fn array(c: &Config) -> f64 {
     f64::from(c.rows * c.cols)
 }
 
+/// Pairs of rows, each of which has a register a column for its sums.
+fn pairs(c: &Config) -> f64 {
+    f64::from(c.rows.div_ceil(2) * c.cols)
+}
+
 /// 1 for operands of 16 bits, 0 for those of 8.
 fn wide(c: &Config) -> f64 {
     f64::from(c.operand_bits / 8 - 1)
@@ -27,6 +32,7 @@ fn delay_bits(c: &Config) -> f64 {
 const ONE: Term = ("1", |_| 1.0);
 const WIDE: Term = ("[16 bit]", wide);
 const ARRAY: Term = ("rows · cols", array);
+const PAIRS: Term = ("⌈rows / 2⌉ · cols", pairs);
 const WIDE_ARRAY: Term = ("rows · cols · [16 bit]", |c| array(c) * wide(c));
 const ROWS: Term = ("rows · operand_bits", |c| f64::from(c.rows * c.operand_bits));
 const DEPTH: Term = ("d · operand_bits", depth_bits);
@@ -43,7 +49,7 @@ pub(crate) const LUTS: &[Term] =
     &[ONE, WIDE, ARRAY, WIDE_ARRAY, CHANNEL, ROWS, DEPTH, LANES, POST, POST_SETUP, BUS];
 /// Of flip-flops. Distributed RAM has a register behind it that block RAM has inside.
 pub(crate) const FFS: &[Term] =
-    &[ONE, WIDE, ARRAY, WIDE_ARRAY, CHANNEL, ROWS, DELAYS, LANES, POST, POST_SETUP, BUS, BANKS];
+    &[ONE, WIDE, ARRAY, PAIRS, WIDE_ARRAY, CHANNEL, ROWS, DELAYS, LANES, POST, POST_SETUP, BUS, BANKS];
 /// Of transistors outside memories.
 pub(crate) const TRANSISTORS: &[Term] =
-    &[ONE, WIDE, ARRAY, WIDE_ARRAY, CHANNEL, ROWS, DELAYS, LANES, POST, POST_SETUP, BUS];
+    &[ONE, WIDE, ARRAY, PAIRS, WIDE_ARRAY, CHANNEL, ROWS, DELAYS, LANES, POST, POST_SETUP, BUS];
