@@ -336,8 +336,10 @@ pub fn mapped(cache: &Path, board: &Board, config: &Config) -> Result<Vec<(Strin
             .concat()
             + &text
     };
+    // An output left open is `x` in the netlist, and a short circuit in Verilog.
+    let netlist = read(&dir.join("netlist.v"))?.replace(".COUT(1'hx)", ".COUT()");
     Ok(vec![
-        ("netlist.v".to_owned(), lax(read(&dir.join("netlist.v"))?)),
+        ("netlist.v".to_owned(), lax(netlist)),
         ("cells_sim.v".to_owned(), lax(cells)),
         ("ecp5.v".to_owned(), include_str!("../sim/ecp5.v").to_owned()),
     ])
