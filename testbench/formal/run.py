@@ -177,6 +177,16 @@ def main():
         chosen = [p for p in chosen if not p.get("long")]
     if not chosen:
         sys.exit(f"no such proof; there are: {', '.join(p['name'] for p in proofs)}")
+    # A text that is gone is told before hours of proofs, and of all of them.
+    gone = []
+    for proof in proofs:
+        for edit in proof.get("sabotage", []):
+            try:
+                sabotaged((rtl / edit["file"]).read_text(), edit, proof["name"])
+            except Broken as broken:
+                gone.append(f"formal: {broken}")
+    if gone:
+        sys.exit("\n".join(gone))
     wrong, results = [], {}
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
         tasks = {}

@@ -14,7 +14,7 @@ module uses_check (
   logic [239:0] load_queue_data;
   logic [255:0] compute_queue_data;
   logic [183:0] store_queue_data;
-  logic control_busy, control_halt, control_clear;
+  logic control_busy, control_halt, control_clear, token_overflow;
   logic [3:0] fetch_status, check_fault;
   koch dut (
     .clk_i(clk), .rst_ni(started),
@@ -27,7 +27,8 @@ module uses_check (
     .compute_store_count(compute_store_count), .store_compute_count(store_compute_count),
     .store_load_count(store_load_count), .load_queue_data(load_queue_data),
     .compute_queue_data(compute_queue_data), .store_queue_data(store_queue_data), .control_busy(control_busy),
-    .control_halt(control_halt), .control_clear(control_clear), .fetch_status(fetch_status), .check_fault(check_fault)
+    .control_halt(control_halt), .control_clear(control_clear), .fetch_status(fetch_status), .check_fault(check_fault),
+    .token_overflow(token_overflow)
   );
   logic faulty = 0;
   always @(posedge clk)
@@ -57,11 +58,13 @@ module uses_check (
     compute_queue_used_well: assert ((!fetch_compute_push || !compute_queue_full) && (!lister_pop || compute_queue_valid));
     store_queue_used_well: assert ((!fetch_store_push || !store_queue_full) && (!gatherer_pop || store_queue_valid));
     window_used_well: assert ((!requester_pop || !window_full) && (!writer_pop || window_valid));
-    load_pops_what_is_there: assert (!requester_pop
+    // That tokens are there is seen a cycle before the pop. One too many may come between, which ends the run.
+    load_pops_what_is_there: assert (!requester_pop || token_overflow
       || (load_queue_data[11:4] <= store_load_count && load_queue_data[19:12] <= compute_load_count));
-    compute_pops_what_is_there: assert (!lister_pop_tokens
+    compute_pops_what_is_there: assert (!lister_pop_tokens || token_overflow
       || (compute_queue_data[11:4] <= load_compute_count && compute_queue_data[19:12] <= store_compute_count));
-    store_pops_what_is_there: assert (!gatherer_pop || store_queue_data[11:4] <= compute_store_count);
+    store_pops_what_is_there: assert (!gatherer_pop || token_overflow
+      || store_queue_data[11:4] <= compute_store_count);
     // A refused instruction enters its queue, but from the next cycle on nothing is taken out of one.
     faults_halt: assert (!faulty || control_halt);
     halt_takes_nothing: assert (!control_halt || (!requester_pop && !lister_pop && !gatherer_pop));
