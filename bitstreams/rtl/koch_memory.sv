@@ -4,7 +4,7 @@
 // `Interval` cycles and no stalls, cycle by cycle: one data port that serves bursts in the order in which they become
 // ready. The host gets cycles that the accelerator leaves, so it never changes when a beat passes. Bursts beyond the
 // memory are answered with SLVERR. A read that is accepted before the response to a write of the same bytes may
-// give what was there before. The least latency is 6 cycles with two ports, 9 with a single one.
+// give what was there before. The least latency is 7 cycles with two ports, 10 with a single one.
 
 `default_nettype none
 
@@ -52,6 +52,8 @@ module koch_memory #(
   localparam int Top = Byte + Width;
   localparam int Slot = $clog2(Outstanding);
   localparam int Ahead = 8;
+  // Cycles from an address to its word, those of koch_store.
+  localparam int StoreLatency = 4;
   localparam int Lanes = Bytes / 4;
   localparam int LaneBits = Lanes > 1 ? $clog2(Lanes) : 1;
   localparam logic [1:0] SlvErr = 2'b10;
@@ -160,9 +162,9 @@ module koch_memory #(
   logic [$clog2(Ahead+1)-1:0] room_q;
   logic fetch;
   logic next;
-  logic [2:0] fetched_q;
-  logic [2:0] fetched_last_q;
-  logic [2:0] fetched_beyond_q;
+  logic [StoreLatency-1:0] fetched_q;
+  logic [StoreLatency-1:0] fetched_last_q;
+  logic [StoreLatency-1:0] fetched_beyond_q;
   logic [Bytes*8+1:0] ahead [Ahead];
   logic [$clog2(Ahead)-1:0] ahead_in_q;
   logic [$clog2(Ahead)-1:0] ahead_out_q;
@@ -176,25 +178,27 @@ module koch_memory #(
   assign next = (!fetching_q || (fetch && fetch_left_q == 8'd0)) && read_in_q != read_out_q;
   assign rvalid_o = rvalid_q;
   assign {read_beyond, rlast_o, rdata_o} = ahead[ahead_out_q];
-  assign arrived = ahead_q + ($clog2(Ahead+1))'(fetched_q[2]);
+  assign arrived = ahead_q + ($clog2(Ahead+1))'(fetched_q[StoreLatency-1]);
   assign there = r ? arrived > ($clog2(Ahead+1))'(1) : arrived != '0;
   assign rresp_o = read_beyond ? SlvErr : 2'b00;
 
   always_ff @(posedge clk_i) begin
-    if (fetched_q[2]) ahead[ahead_in_q] <= {fetched_beyond_q[2], fetched_last_q[2], read_data};
+    if (fetched_q[StoreLatency-1]) begin
+      ahead[ahead_in_q] <= {fetched_beyond_q[StoreLatency-1], fetched_last_q[StoreLatency-1], read_data};
+    end
   end
 
   // The host.
   logic host_write;
   logic host_read;
-  logic [2:0] host_q;
+  logic [StoreLatency-1:0] host_q;
   logic [LaneBits-1:0] host_lane;
   logic [Bytes-1:0] host_enable;
 
   assign host_write = host_valid_i && host_write_i && !w && !(SinglePort && fetch);
   assign host_read = host_valid_i && !host_write_i && !fetch && !(SinglePort && w);
   assign host_ready_o = host_write || host_read;
-  assign host_valid_o = host_q[2];
+  assign host_valid_o = host_q[StoreLatency-1];
 
   if (Lanes > 1) begin : gen_lanes
     assign host_lane = host_address_i[2 +: LaneBits];
@@ -247,13 +251,13 @@ module koch_memory #(
       fetch_word_q <= '0;
       fetch_left_q <= 8'd0;
       room_q <= ($clog2(Ahead+1))'(Ahead);
-      fetched_q <= 3'd0;
-      fetched_last_q <= 3'd0;
-      fetched_beyond_q <= 3'd0;
+      fetched_q <= '0;
+      fetched_last_q <= '0;
+      fetched_beyond_q <= '0;
       ahead_in_q <= '0;
       ahead_out_q <= '0;
       ahead_q <= '0;
-      host_q <= 3'd0;
+      host_q <= '0;
     end else begin
       read_in_q <= read_in_q + (Slot+1)'(ar);
       write_in_q <= write_in_q + (Slot+1)'(aw);
@@ -288,13 +292,13 @@ module koch_memory #(
         fetch_left_q <= fetch_left_q - 8'd1;
       end
       room_q <= room_q - ($clog2(Ahead+1))'(fetch) + ($clog2(Ahead+1))'(r);
-      fetched_q <= {fetched_q[1:0], fetch};
-      fetched_last_q <= {fetched_last_q[1:0], fetch_left_q == 8'd0};
-      fetched_beyond_q <= {fetched_beyond_q[1:0], fetch_beyond_q};
-      ahead_in_q <= ahead_in_q + ($clog2(Ahead))'(fetched_q[2]);
+      fetched_q <= {fetched_q[StoreLatency-2:0], fetch};
+      fetched_last_q <= {fetched_last_q[StoreLatency-2:0], fetch_left_q == 8'd0};
+      fetched_beyond_q <= {fetched_beyond_q[StoreLatency-2:0], fetch_beyond_q};
+      ahead_in_q <= ahead_in_q + ($clog2(Ahead))'(fetched_q[StoreLatency-1]);
       ahead_out_q <= ahead_out_q + ($clog2(Ahead))'(r);
       ahead_q <= arrived - ($clog2(Ahead+1))'(r);
-      host_q <= {host_q[1:0], host_read};
+      host_q <= {host_q[StoreLatency-2:0], host_read};
     end
   end
 

@@ -231,7 +231,7 @@ impl Board {
                 self.memory
             ));
         }
-        let least = if self.single_port() { 9 } else { 6 };
+        let least = if self.single_port() { 10 } else { 7 };
         if !(least..=64).contains(&self.latency) {
             return at(format!(
                 "latency = {}: must be {least}..=64 cycles, what the memory on chip can keep; bring it into the range",

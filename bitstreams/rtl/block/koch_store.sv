@@ -1,5 +1,5 @@
 // The bytes of the memory: block RAM with a write port and a read port.
-// Latency: three cycles from address to data.
+// Latency: four cycles from address to data.
 
 `default_nettype none
 

@@ -1,5 +1,5 @@
 // The bytes of the memory in the single-port RAM of an iCE40 UltraPlus: 32768 words of 4 bytes.
-// Latency: three cycles from address to data. A cycle that writes reads nothing.
+// Latency: four cycles from address to data. A cycle that writes reads nothing.
 
 `default_nettype none
 
@@ -22,6 +22,8 @@ module koch_store #(
   logic [Bytes*8-1:0] data_q;
   logic bank_q;
   logic [63:0] data;
+  logic [63:0] read_q;
+  logic bank_later_q;
 
   for (genvar b = 0; b < 2; b = b + 1) begin : gen_bank
     for (genvar h = 0; h < 2; h = h + 1) begin : gen_half
@@ -46,7 +48,9 @@ module koch_store #(
     enable_q <= write_enable_i;
     data_q <= write_data_i;
     bank_q <= address_q[14];
-    read_data_o <= bank_q ? data[63:32] : data[31:0];
+    bank_later_q <= bank_q;
+    read_q <= data;
+    read_data_o <= bank_later_q ? read_q[63:32] : read_q[31:0];
   end
 
 endmodule
