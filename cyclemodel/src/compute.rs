@@ -246,7 +246,7 @@ impl Compute {
             shared.compute_to_store.push(drained);
         }
         if shared.compute_to_load.overflow() || shared.compute_to_store.overflow() {
-            shared.fault.raise(drained, Status::TokenOverflow);
+            shared.fault.raise(drained + 1, Status::TokenOverflow);
         }
     }
 

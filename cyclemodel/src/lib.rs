@@ -40,7 +40,13 @@ struct Tokens {
 impl Tokens {
     /// A push in cycle `t`.
     fn push(&mut self, t: Time) {
-        self.visible.push(t + 1);
+        // Into a register, into the count.
+        self.visible.push(t + 2);
+    }
+
+    /// From when no token is on its way.
+    fn quiet_from(&self) -> Time {
+        self.visible.last().copied().unwrap_or(0)
     }
 
     /// The first cycle in which `count` tokens are there; an instruction that waits for them is taken in the next.
@@ -301,6 +307,11 @@ fn simulate(
         compute.quiet_from(),
         store.quiet_from(),
         bus.quiet_from(),
+        shared.load_to_compute.quiet_from(),
+        shared.compute_to_load.quiet_from(),
+        shared.compute_to_store.quiet_from(),
+        shared.store_to_compute.quiet_from(),
+        shared.store_to_load.quiet_from(),
     ];
     // It is over a cycle later.
     let last = quiet.into_iter().fold(0, Time::max) + 1;

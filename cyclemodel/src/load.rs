@@ -255,7 +255,7 @@ impl<'a> Writer<'a> {
         if self.load.push_next {
             shared.load_to_compute.push(self.at - 1);
             if shared.load_to_compute.overflow() {
-                shared.fault.raise(self.at - 1, spec::Status::TokenOverflow);
+                shared.fault.raise(self.at, spec::Status::TokenOverflow);
             }
         }
     }

@@ -218,7 +218,7 @@ impl<'a> Memory<'a> {
             if burst.tells {
                 shared.store_to_load.push(response);
                 if shared.store_to_load.overflow() {
-                    shared.fault.raise(response, Status::TokenOverflow);
+                    shared.fault.raise(response + 1, Status::TokenOverflow);
                 }
             }
             self.write_done.push(response);

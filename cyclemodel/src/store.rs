@@ -134,7 +134,7 @@ impl<'a> Store<'a> {
             if self.store.push_prev {
                 shared.store_to_compute.push(last);
                 if shared.store_to_compute.overflow() {
-                    shared.fault.raise(last, Status::TokenOverflow);
+                    shared.fault.raise(last + 1, Status::TokenOverflow);
                 }
             }
         } else {

@@ -251,8 +251,18 @@ pub fn design(config: &Config) -> Design {
         "reads_idle",
         "sender_idle",
     ];
-    let still =
-        ["window_valid", "window_moving", "load_queue_moving", "compute_queue_moving", "store_queue_moving"];
+    let still = [
+        "window_valid",
+        "window_moving",
+        "load_queue_moving",
+        "compute_queue_moving",
+        "store_queue_moving",
+        "load_compute_moving",
+        "compute_load_moving",
+        "compute_store_moving",
+        "store_compute_moving",
+        "store_load_moving",
+    ];
     let quiet = quiet.into_iter().fold(id("fetch_quiet"), |a, b| a & b);
     let quiet = still.into_iter().fold(quiet, |a, b| a & !id(b));
     w.wire("quiet", 1, quiet);
@@ -382,7 +392,6 @@ pub fn design(config: &Config) -> Design {
         ("start", net("requester_idle")),
         ("address", field(&load_fields, "load_queue_data", "src")),
         ("prepare", net("requester_prepare")),
-        ("advance", net("requester_advance")),
     ]);
     w.leaf(&runs, "load_runs", inputs);
     let (_, load_width) = fields(Engine::Load);
@@ -832,7 +841,6 @@ pub fn design(config: &Config) -> Design {
         ("start", net("gatherer_idle")),
         ("address", field(&store_fields, "store_queue_data", "dst")),
         ("prepare", net("gatherer_prepare")),
-        ("advance", net("gatherer_advance")),
     ]);
     w.leaf(&runs, "store_runs", inputs);
     let held: Vec<(u32, u32)> = store_fields.iter().map(|(_, l, w)| (*l, *w)).collect();

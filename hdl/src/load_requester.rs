@@ -35,7 +35,6 @@ leaf! {
         /// Takes the instruction: pops its tokens, starts the runs, hands it to the writer.
         pop: Bit,
         prepare: Bit,
-        advance: Bit,
         request_valid: Bit,
         idle: Bit,
         /// Nothing can happen here unless an instruction or a token comes.
@@ -63,7 +62,6 @@ impl Logic for LoadRequester {
         self.served.d.next = self.valid.val() & self.enough.val();
         self.pop.next = false;
         self.prepare.next = false;
-        self.advance.next = false;
         self.request_valid.next = false;
         match self.state.q.val() {
             Request::Idle => {
@@ -82,7 +80,6 @@ impl Logic for LoadRequester {
             Request::Ask => {
                 self.request_valid.next = true;
                 if self.request_ready.val() {
-                    self.advance.next = true;
                     self.state.d.next = Request::Prepare;
                     if self.burst_last.val() {
                         self.state.d.next = Request::Idle;

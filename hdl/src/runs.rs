@@ -4,7 +4,7 @@ use crate::prelude::*;
 
 leaf! {
     /// Cuts runs of bytes in memory into AXI bursts that cross neither a run's end nor a 4 KiB boundary.
-    Runs = "koch_runs" (clock), latency "A burst is shown in the cycle after prepare.", for config;
+    Runs = "koch_runs" (clock), latency "A burst is shown from the cycle after prepare on.", for config;
     in {
         /// Take new runs.
         start: Bit,
@@ -12,10 +12,8 @@ leaf! {
         run_bytes: Bits<24>,
         runs: Bits<16>,
         run_pitch: Bits<24>,
-        /// Work out the next burst.
+        /// Work out the next burst; not twice in succession.
         prepare: Bit,
-        /// The burst is done with.
-        advance: Bit,
     }
     out {
         burst_address: Bits<32>,
@@ -29,10 +27,15 @@ leaf! {
         size: Bits<24>,
         pitch: Bits<24>,
         count: Bits<16>,
+        /// The burst that is shown.
+        shown: Bits<32>,
         beats: Bits<8>,
+        last: Bit,
         bytes: Bits<13>,
         /// The burst is all that is left of the run.
         whole: Bit,
+        /// A burst was worked out in the last cycle: the next one begins behind it.
+        prepared: Bit,
     }
     wire {
         lane: Bits<13>,
@@ -56,7 +59,9 @@ leaf! {
 impl Logic for Runs {
     #[hdl_gen]
     fn update(&mut self) {
-        dff_setup!(self, clock, at, left, begin, size, pitch, count, beats, bytes, whole);
+        dff_setup!(
+            self, clock, at, left, begin, size, pitch, count, shown, beats, last, bytes, whole, prepared
+        );
 
         // A burst ends with the run, or where its last possible beat or the page ends.
         self.lane.next = (self.at.q.val() & self.bus_mask.val()).get_bits::<13>(0);
@@ -73,7 +78,10 @@ impl Logic for Runs {
         self.fits.next = self.left.q.val() <= bit_cast::<24, 13>(self.capacity.val());
         self.next_run.next = self.begin.q.val() + bit_cast::<32, 24>(self.pitch.q.val());
 
+        self.prepared.d.next = self.prepare.val();
         if self.prepare.val() {
+            self.shown.d.next = self.at.q.val() & !self.bus_mask.val();
+            self.last.d.next = self.fits.val() & (self.count.q.val() == 1);
             self.whole.d.next = self.fits.val();
             self.bytes.d.next = self.capacity.val();
             self.beats.d.next = self.capacity_beats.val().get_bits::<8>(0);
@@ -82,7 +90,7 @@ impl Logic for Runs {
                 self.beats.d.next = self.left_beats.val().get_bits::<8>(0);
             }
         }
-        if self.advance.val() {
+        if self.prepared.q.val() {
             if self.whole.q.val() {
                 self.at.d.next = self.next_run.val();
                 self.begin.d.next = self.next_run.val();
@@ -102,8 +110,8 @@ impl Logic for Runs {
             self.count.d.next = self.runs.val();
         }
 
-        self.burst_address.next = self.at.q.val() & !self.bus_mask.val();
+        self.burst_address.next = self.shown.q.val();
         self.burst_beats.next = self.beats.q.val();
-        self.burst_last.next = (self.count.q.val() == 1) & self.whole.q.val();
+        self.burst_last.next = self.last.q.val();
     }
 }

@@ -35,7 +35,6 @@ leaf! {
     out {
         pop: Bit,
         prepare: Bit,
-        advance: Bit,
         read: Bit,
         /// The piece starts a beat.
         beat_first: Bit,
@@ -124,7 +123,6 @@ impl Logic for StoreGatherer {
             self.served.d.next = false;
         }
 
-        self.advance.next = self.go.val() & self.burst_over.val();
         self.read.next = self.go.val();
         self.beat_first.next = self.start_beat.q.val();
         self.beat.next = self.index.q.val();

@@ -7,7 +7,7 @@ module runs_check #(
   parameter int Beats = 16
 ) (
   input logic        clk,
-  input logic        start, prepare, advance,
+  input logic        start, prepare,
   input logic [31:0] address,
   input logic [23:0] run_bytes, run_pitch,
   input logic [15:0] runs
@@ -19,19 +19,27 @@ module runs_check #(
   logic [31:0] burst_address;
   logic [7:0] burst_beats;
   logic [12:0] bytes_q;
-  logic burst_last, whole_q;
+  logic burst_last, whole_q, prepared_q;
   logic [31:0] at_q, begin_q;
   logic [23:0] left_q, size_q, pitch_q;
   logic [15:0] count_q;
   koch_runs dut (
     .clk_i(clk), .rst_ni(1'b1), .start_i(start), .address_i(address), .run_bytes_i(run_bytes), .runs_i(runs),
-    .run_pitch_i(run_pitch), .prepare_i(prepare), .advance_i(advance), .burst_address_o(burst_address),
-    .burst_beats_o(burst_beats), .burst_last_o(burst_last), .bytes_q(bytes_q), .whole_q(whole_q),
+    .run_pitch_i(run_pitch), .prepare_i(prepare), .burst_address_o(burst_address),
+    .burst_beats_o(burst_beats), .burst_last_o(burst_last), .bytes_q(bytes_q), .whole_q(whole_q), .prepared_q(prepared_q),
     .at_q(at_q), .begin_q(begin_q), .left_q(left_q), .size_q(size_q), .pitch_q(pitch_q), .count_q(count_q)
   );
 
-  // Runs have been given, and not all has been asked for; a burst has been worked out.
-  logic begun, prepared;
+  // Runs have been given, and not all has been worked out. A burst that was worked out in the last cycle is checked in this
+  // one, and is shown until the next.
+  logic begun, stays;
+  logic [31:0] shown_address;
+  logic [7:0] shown_beats;
+  logic shown_last;
+  always @(posedge clk) begin
+    stays <= !prepare;
+    {shown_address, shown_beats, shown_last} <= {burst_address, burst_beats, burst_last};
+  end
   // Where the next byte is, what is left of its run, where the run began; runs to go.
   logic [31:0] next, first;
   logic [23:0] left, size, pitch;
@@ -41,21 +49,19 @@ module runs_check #(
   always @(posedge clk)
     if (start) begin
       begun <= runs != 0 && run_bytes != 0;
-      prepared <= 0;
       next <= address;
       first <= address;
       left <= run_bytes;
       size <= run_bytes;
       pitch <= run_pitch;
       to_go <= runs;
-    end else if (advance) begin
-      prepared <= 0;
+    end else if (prepared_q) begin
       begun <= !burst_last;
       next <= run_over ? first + {8'd0, pitch} : next + {19'd0, bytes_q};
       first <= run_over ? first + {8'd0, pitch} : first;
       left <= run_over ? size : left - {11'd0, bytes_q};
       to_go <= to_go - 16'(run_over);
-    end else if (prepare) prepared <= 1;
+    end
 
   wire allowed = burst_beats != 0 && burst_beats <= Beats && (burst_address & (Bytes - 1)) == 0
     && {20'd0, burst_address[11:0]} + (32'(burst_beats) << $clog2(Bytes)) <= 4096;
@@ -67,15 +73,16 @@ module runs_check #(
   wire same = at_q == next && begin_q == first && left_q == left && size_q == size && pitch_q == pitch && count_q == to_go;
   wire some = left != 0 && size != 0 && to_go != 0;
   always @* begin
-    assume (!prepare || (begun && !prepared));
-    assume (!advance || (begun && prepared));
-    assume (second || !begun || (some && same && (!prepared || (allowed && fits))));
+    assume (!prepare || (begun && !prepared_q && !start));
+    assume (second || !begun || (some && same && (!prepared_q || (allowed && fits))));
   end
   always @* if (second) begin
-    burst_allowed: assert (!begun || !prepared || allowed);
-    burst_fits: assert (!begun || !prepared || fits);
+    burst_allowed: assert (!begun || !prepared_q || allowed);
+    burst_fits: assert (!begun || !prepared_q || fits);
     covers_runs: assert (!begun || (some && same));
-    last_is_last: assert (!begun || !prepared || burst_last == (to_go == 1 && left == bytes_q));
+    last_is_last: assert (!begun || !prepared_q || burst_last == (to_go == 1 && left == bytes_q));
+    burst_stays: assert (!stays
+      || (burst_address == shown_address && burst_beats == shown_beats && burst_last == shown_last));
   end
 endmodule
 
@@ -133,20 +140,21 @@ module askers_check (
 );
   logic started = 0;
   always @(posedge clk) started <= 1;
-  logic control_flush, requester_pop, requester_prepare, requester_advance, load_runs_burst_last;
-  logic gatherer_pop, gatherer_prepare, gatherer_advance, store_runs_burst_last;
+  logic control_flush, requester_pop, requester_prepare, load_runs_burst_last;
+  logic gatherer_pop, gatherer_prepare, store_runs_burst_last;
   logic gatherer_burst_done, gatherer_slot, sender_slots_full;
   logic requester_request_valid, reads_load_ready;
   logic [239:0] load_queue_data;
   koch dut (
     .clk_i(clk), .rst_ni(started), .control_flush(control_flush), .requester_pop(requester_pop),
-    .requester_prepare(requester_prepare), .requester_advance(requester_advance),
+    .requester_prepare(requester_prepare),
     .load_runs_burst_last(load_runs_burst_last), .gatherer_pop(gatherer_pop), .gatherer_prepare(gatherer_prepare),
-    .gatherer_advance(gatherer_advance), .store_runs_burst_last(store_runs_burst_last),
+    .store_runs_burst_last(store_runs_burst_last),
     .gatherer_burst_done(gatherer_burst_done), .gatherer_slot(gatherer_slot), .sender_slots_full(sender_slots_full),
     .requester_request_valid(requester_request_valid), .reads_load_ready(reads_load_ready),
     .load_queue_data(load_queue_data)
   );
+  wire load_granted = requester_request_valid && reads_load_ready;
   logic load_begun = 0, load_prepared = 0, store_begun = 0, store_prepared = 0, turn = 0;
   always @(posedge clk) begin
     if (!started || control_flush) begin
@@ -157,22 +165,19 @@ module askers_check (
       turn <= 0;
     end else begin
       if (requester_pop) {load_begun, load_prepared} <= {load_queue_data[95:80] != 0, 1'b0};
-      else if (requester_advance) {load_begun, load_prepared} <= {!load_runs_burst_last, 1'b0};
+      else if (load_granted) {load_begun, load_prepared} <= {!load_runs_burst_last, 1'b0};
       else if (requester_prepare) load_prepared <= 1;
       if (gatherer_pop) {store_begun, store_prepared} <= 2'b10;
-      else if (gatherer_advance) {store_begun, store_prepared} <= {!store_runs_burst_last, 1'b0};
+      else if (gatherer_burst_done) {store_begun, store_prepared} <= {!store_runs_burst_last, 1'b0};
       else if (gatherer_prepare) store_prepared <= 1;
       turn <= turn ^ gatherer_burst_done;
     end
   end
   always @* if (started) begin
-    load_in_turn: assert ((!requester_pop || !load_begun) && (!requester_prepare || (load_begun && !load_prepared))
-      && (!requester_advance || (load_begun && load_prepared)));
+    load_in_turn: assert ((!requester_pop || !load_begun) && (!requester_prepare || (load_begun && !load_prepared)));
     load_asks_a_burst: assert (!requester_request_valid || (load_begun && load_prepared));
-    load_asks_once: assert (requester_advance == (requester_request_valid && reads_load_ready));
     store_in_turn: assert ((!gatherer_pop || !store_begun) && (!gatherer_prepare || (store_begun && !store_prepared))
-      && (!gatherer_advance || (store_begun && store_prepared)));
-    store_sends_a_burst: assert (gatherer_burst_done == gatherer_advance);
+      && (!gatherer_burst_done || (store_begun && store_prepared)));
     slots_in_turn: assert (!gatherer_burst_done || (!sender_slots_full && gatherer_slot == turn));
   end
 endmodule

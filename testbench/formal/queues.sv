@@ -73,22 +73,24 @@ module tokens_check (
   logic second = 0;
   always @(posedge clk) second <= 1;
   logic [15:0] count;
-  logic overflow;
+  logic overflow, moving;
   koch_tokens dut (
     .clk_i(clk), .rst_ni(1'b1), .clear_i(clear), .push_i(push), .pop_i(pop), .pop_count_i(pop_count),
-    .count_o(count), .overflow_o(overflow)
+    .count_o(count), .overflow_o(overflow), .moving_o(moving)
   );
-  // An overflow is called in the next cycle; the run ends, and the next one clears.
-  logic spoilt, due, sound;
+  // A push counts a cycle after it came. An overflow is called in the next cycle; the run ends, and the next one clears.
+  logic came, spoilt, due, sound;
   logic [17:0] held;
-  wire [17:0] after = held + 18'(push) - (pop ? 18'(pop_count) : 18'd0);
+  wire [17:0] after = held + 18'(came) - (pop ? 18'(pop_count) : 18'd0);
   always @(posedge clk)
     if (clear) begin
+      came <= 0;
       held <= 0;
       spoilt <= 0;
       due <= 0;
       sound <= 1;
     end else begin
+      came <= push;
       held <= after;
       if (after == 18'h10000) spoilt <= 1;
       due <= after == 18'h10000;
@@ -96,10 +98,12 @@ module tokens_check (
     end
   always @* begin
     assume (!pop || pop_count <= count);
+    assume (second || moving == came);
     assume (second || spoilt || {2'd0, count} == held);
   end
   always @* if (second) begin
     counts_tokens: assert (spoilt || {2'd0, count} == held);
+    tells_what_moves: assert (moving == came);
     calls_overflow: assert (!sound || overflow == due);
   end
 endmodule
