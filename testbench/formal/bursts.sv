@@ -56,7 +56,7 @@ module runs_check #(
       pitch <= run_pitch;
       to_go <= runs;
     end else if (prepared_q) begin
-      begun <= !burst_last;
+      begun <= begun && !burst_last;
       next <= run_over ? first + {8'd0, pitch} : next + {19'd0, bytes_q};
       first <= run_over ? first + {8'd0, pitch} : first;
       left <= run_over ? size : left - {11'd0, bytes_q};
@@ -70,17 +70,18 @@ module runs_check #(
     && lane + 32'(bytes_q) <= (32'(burst_beats) << $clog2(Bytes))
     && lane + 32'(bytes_q) + Bytes > (32'(burst_beats) << $clog2(Bytes))
     && whole_q == (left == bytes_q);
+  wire last = burst_last == (to_go == 1 && left == bytes_q);
   wire same = at_q == next && begin_q == first && left_q == left && size_q == size && pitch_q == pitch && count_q == to_go;
   wire some = left != 0 && size != 0 && to_go != 0;
   always @* begin
     assume (!prepare || (begun && !prepared_q && !start));
-    assume (second || !begun || (some && same && (!prepared_q || (allowed && fits))));
+    assume (second || !begun || (some && same && (!prepared_q || (allowed && fits && last))));
   end
   always @* if (second) begin
     burst_allowed: assert (!begun || !prepared_q || allowed);
     burst_fits: assert (!begun || !prepared_q || fits);
     covers_runs: assert (!begun || (some && same));
-    last_is_last: assert (!begun || !prepared_q || burst_last == (to_go == 1 && left == bytes_q));
+    last_is_last: assert (!begun || !prepared_q || last);
     burst_stays: assert (!stays
       || (burst_address == shown_address && burst_beats == shown_beats && burst_last == shown_last));
   end
