@@ -389,8 +389,10 @@ fn place(board: &Board, seed: u32) -> Vec<String> {
     list.push(format!("--{}", board.device));
     match board.flow {
         Flow::Ecp5 => {
-            // The electrostatic placer needs a quarter less wire than HeAP.
-            list.extend(args(&["--lpf", "pins", "--textcfg", "koch.config", "--placer", "static"]));
+            list.extend(args(&["--lpf", "pins", "--textcfg", "koch.config"]));
+            // The electrostatic placer needs a quarter less wire than HeAP; wires of paths that are too long are then
+            // routed anew, before all others.
+            list.extend(args(&["--placer", "static", "--tmg-ripup"]));
             if let Some(speed) = board.speed {
                 list.extend(args(&["--speed", &speed.to_string()]));
             }

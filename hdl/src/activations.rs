@@ -20,6 +20,7 @@ pub fn module(config: &Config, second: bool) -> Module {
     m.note(format!(
         "Latency: from a read, {READ_LATENCY} cycles to the array's word, {STORE_LATENCY} to a store's."
     ));
+    m.note("A write is done in the cycle after: engines are far from the buffers.");
     if second {
         m.note(format!("Second operands come after {SECOND_LATENCY}."));
     }
@@ -64,11 +65,16 @@ pub fn module(config: &Config, second: bool) -> Module {
             m.logic(n("next"), bytes * 8);
         }
         m.assign(n("drains"), id("drain_write_i") & mine("drain_address_i"));
-        m.assign(n("write"), id(n("drains")) | (id("write_i") & mine("write_address_i")));
         let or = |drain: Expr, load: Expr| mux(id(n("drains")), drain, load);
-        m.assign(n("write_address"), or(id("drain_address_i"), id("write_address_i")));
-        m.assign(n("enable"), or(id("drain_enable"), id("enable")));
-        m.assign(n("data"), or(id("drain_data"), id("data")));
+        m.ff(
+            [set_nb(n("write"), lit(1, 0))],
+            [set_nb(n("write"), id(n("drains")) | (id("write_i") & mine("write_address_i")))],
+        );
+        m.ff_no_reset([
+            set_nb(n("write_address"), or(id("drain_address_i"), id("write_address_i"))),
+            set_nb(n("enable"), or(id("drain_enable"), id("enable"))),
+            set_nb(n("data"), or(id("drain_data"), id("data"))),
+        ]);
         // Others than the array read whole words.
         let whole = |port: &str| cat([id(port).range(23, offset), lit(offset, 0)]);
         let others = if second {

@@ -61,7 +61,7 @@ pub struct Requant {
     fraction4: DFF<Bits<23>>,
     // 5: 24 significant bits.
     up5: Signal<Local, Bit>,
-    rounded5: Signal<Local, Bits<25>>,
+    carry5: Signal<Local, Bit>,
     sign5: DFF<Bit>,
     sig5: DFF<Bits<24>>,
     place5: DFF<Bits<10>>,
@@ -89,7 +89,7 @@ pub struct Requant {
     up9: DFF<Bit>,
     place9: DFF<Bits<10>>,
     // 10: rounded.
-    rounded10: Signal<Local, Bits<25>>,
+    carry10: Signal<Local, Bit>,
     sign10: DFF<Bit>,
     sig10: DFF<Bits<24>>,
     place10: DFF<Bits<10>>,
@@ -187,16 +187,15 @@ impl Logic for Requant {
 
         // 5
         if self.valid.q.val().get_bit(3) {
+            // Rounding carries out of nothing but ones.
+            self.carry5.next = self.norm4.q.val().get_bits::<25>(7).all();
             self.up5.next = self.norm4.q.val().get_bit(7)
                 & (self.norm4.q.val().get_bits::<7>(0).any() | self.norm4.q.val().get_bit(8));
-            self.rounded5.next =
-                bit_cast::<25, 24>(self.norm4.q.val().get_bits::<24>(8)) + bits_of_bool::<25>(self.up5.val());
-            // After a carry the low bits are zero.
-            self.sig5.d.next = self.rounded5.val().get_bits::<24>(0);
-            if self.rounded5.val().get_bit(24) {
+            self.sig5.d.next = self.norm4.q.val().get_bits::<24>(8) + bits_of_bool::<24>(self.up5.val());
+            if self.carry5.val() {
                 self.sig5.d.next = ONE.into();
             }
-            self.place5.d.next = self.place4.q.val() + bits_of_bool::<10>(self.rounded5.val().get_bit(24));
+            self.place5.d.next = self.place4.q.val() + bits_of_bool::<10>(self.carry5.val());
             // Zero has no leading one: a place below everything.
             if !self.norm4.q.val().get_bit(31) {
                 self.place5.d.next = 0.into();
@@ -255,13 +254,12 @@ impl Logic for Requant {
 
         // 10
         if self.valid.q.val().get_bit(8) {
-            self.rounded10.next =
-                bit_cast::<25, 24>(self.top9.q.val()) + bits_of_bool::<25>(self.up9.q.val());
-            self.sig10.d.next = self.rounded10.val().get_bits::<24>(0);
-            if self.rounded10.val().get_bit(24) {
+            self.carry10.next = self.top9.q.val().all() & self.up9.q.val();
+            self.sig10.d.next = self.top9.q.val() + bits_of_bool::<24>(self.up9.q.val());
+            if self.carry10.val() {
                 self.sig10.d.next = ONE.into();
             }
-            self.place10.d.next = self.place9.q.val() + bits_of_bool::<10>(self.rounded10.val().get_bit(24));
+            self.place10.d.next = self.place9.q.val() + bits_of_bool::<10>(self.carry10.val());
             self.sign10.d.next = self.sign9.q.val();
         }
 

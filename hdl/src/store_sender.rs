@@ -54,7 +54,10 @@ leaf! {
         /// The beat at index is the last of its burst.
         last: Bit,
         outstanding: Bits<5>,
-        /// Bursts without a response, and which of them tell the load engine, the oldest lowest.
+        /// The last cycle took a slot, and whether its response is a token: no response comes so soon.
+        came: Bit,
+        came_tells: Bit,
+        /// Bursts before it without a response, and which of them tell the load engine, the oldest lowest.
         unanswered: Bits<5>,
         tells: Bits<32>,
     }
@@ -93,6 +96,8 @@ impl Logic for StoreSender {
             index,
             last,
             outstanding,
+            came,
+            came_tells,
             unanswered,
             tells
         );
@@ -164,6 +169,8 @@ impl Logic for StoreSender {
         if !self.address_done.val() & self.bvalid.val() {
             self.outstanding.d.next = self.outstanding.q.val() - 1;
         }
+        self.came.d.next = self.burst_done.val();
+        self.came_tells.d.next = self.burst_tells.val();
         self.kept.next = self.tells.q.val();
         self.place.next = self.unanswered.q.val();
         if self.bvalid.val() {
@@ -172,12 +179,13 @@ impl Logic for StoreSender {
         }
         self.tells.d.next = self.kept.val();
         self.unanswered.d.next = self.place.val();
-        if self.burst_done.val() {
+        if self.came.q.val() {
             self.tells.d.next =
-                self.kept.val() | (bits_of_bool::<32>(self.burst_tells.val()) << self.place.val());
+                self.kept.val() | (bits_of_bool::<32>(self.came_tells.q.val()) << self.place.val());
             self.unanswered.d.next = self.place.val() + 1;
         }
         if self.clear.val() {
+            self.came.d.next = false;
             self.unanswered.d.next = 0.into();
             self.tells.d.next = 0.into();
             self.used.d.next = 0.into();

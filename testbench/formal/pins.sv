@@ -241,12 +241,14 @@ module sender_check #(
   logic [1:0] used_q, addresses_q, data_q;
   logic [4:0] outstanding_q, unanswered_q;
   logic [31:0] tells_q;
+  logic came_q, came_tells_q;
   koch_store_sender dut (
     .clk_i(clk), .rst_ni(1'b1), .clear_i(1'b0), .burst_done_i(burst_done), .burst_tells_i(burst_tells),
     .burst_address_i(burst_address), .burst_beats_i(burst_beats), .ready_i(ready), .awready_i(awready),
     .wready_i(wready), .bvalid_i(bvalid), .bfail_i(1'b0), .awvalid_o(awvalid), .wvalid_o(wvalid), .wlast_o(wlast),
     .slots_full_o(slots_full), .idle_o(idle), .push_o(push), .used_q(used_q), .addresses_q(addresses_q),
-    .data_q(data_q), .outstanding_q(outstanding_q), .unanswered_q(unanswered_q), .tells_q(tells_q)
+    .data_q(data_q), .outstanding_q(outstanding_q), .unanswered_q(unanswered_q), .tells_q(tells_q),
+    .came_q(came_q), .came_tells_q(came_tells_q)
   );
   wire aw = awvalid && awready, w = wvalid && wready && wlast;
   // Bursts gathered that are not ready, whose address, whose data have not left, that have no response; addresses and
@@ -274,9 +276,11 @@ module sender_check #(
   end
   wire counted = pending <= unaddressed && pending <= unsent && addresses_q == unaddressed - pending
     && data_q == unsent - pending && used_q == (unaddressed > unsent ? unaddressed : unsent) && used_q <= 2
-    && outstanding_q == addresses && addresses <= Limit && unanswered_q == unanswered
+    && outstanding_q == addresses && addresses <= Limit && unanswered_q + 5'(came_q) == unanswered
+    && (!came_q || pending != 0)
     && unanswered == {3'd0, unaddressed} + addresses && unanswered == {3'd0, unsent} + bursts && bursts <= unanswered;
-  wire told = (tells_q >> unanswered) == 0 && (!watched || (before < unanswered && tells_q[before] == tells));
+  wire told = (tells_q >> unanswered_q) == 0 && (!watched || (before < unanswered
+    && (before == unanswered_q ? came_tells_q : tells_q[before]) == tells));
   always @* begin
     assume (!bvalid || (addresses != 0 && bursts != 0));
     assume (!burst_done || !slots_full);
