@@ -25,6 +25,8 @@ pub(crate) struct Compute {
     filled: u32,
     /// Earliest cycle of the lister's next step.
     lister: Time,
+    /// From when the end of the program is known.
+    pub ended: Time,
     /// First cycle after the feeder's last.
     feeder: Time,
     /// When the next tile's last operand can be issued: the last one's, and the gap that its reduction wants.
@@ -112,6 +114,7 @@ impl Compute {
             drain_end: Time::from(timing::drain_to_write(config)),
             filled: 0,
             lister: 0,
+            ended: NEVER,
             feeder: 0,
             earliest: 0,
             drained: None,
@@ -146,7 +149,7 @@ impl Compute {
         let Some((visible, &instruction)) = self.queue.head() else { return };
         let served = self.queue.served().map_or(NEVER, |(served, _)| served);
         self.queue.pop(t);
-        self.idle(self.lister, visible, Idle::Fetch, &mut shared.counters);
+        self.idle_without(visible, &mut shared.counters);
         let from = self.lister.max(visible);
         self.lister = t + 1;
         self.completed.push(t + 1);
@@ -263,11 +266,16 @@ impl Compute {
         *counter += cycles;
     }
 
-    /// Attributes what is left of a run of `cycles` after the last instruction.
-    pub fn finish(&mut self, cycles: Time, ended: Time, counters: &mut Counters) {
-        let ended = ended.min(cycles).max(self.lister);
+    /// Attributes the cycles before `to` without an instruction.
+    fn idle_without(&self, to: Time, counters: &mut Counters) {
+        let ended = self.ended.min(to).max(self.lister);
         self.idle(self.lister, ended, Idle::Fetch, counters);
-        self.idle(ended, cycles, Idle::Tail, counters);
+        self.idle(ended, to, Idle::Tail, counters);
+    }
+
+    /// Attributes what is left of a run of `cycles` after the last instruction.
+    pub fn finish(&mut self, cycles: Time, counters: &mut Counters) {
+        self.idle_without(cycles, counters);
     }
 
     pub fn quiet_from(&self) -> Time {

@@ -25,7 +25,7 @@ pub(crate) struct Fetch<'a> {
     arrived: Vec<Time>,
     /// When each instruction was dispatched.
     dispatched: Vec<Time>,
-    ended: Option<Time>,
+    ended: bool,
     setup: isa::Setup,
     /// An error of the program was seen.
     failed: bool,
@@ -49,14 +49,14 @@ impl<'a> Fetch<'a> {
             arrived_bytes: 0,
             arrived: Vec::new(),
             dispatched: Vec::new(),
-            ended: None,
+            ended: false,
             setup: isa::Setup::default(),
             failed: false,
         }
     }
 
     pub fn request_time(&self) -> Time {
-        if self.ended.is_some() || self.requested >= self.program.len() as usize {
+        if self.ended || self.requested >= self.program.len() as usize {
             return NEVER;
         }
         // Room for a whole batch: `dispatched >= requested + batch - BUFFER`.
@@ -95,7 +95,7 @@ impl<'a> Fetch<'a> {
         compute: &Queue<C>,
         store: &Queue<S>,
     ) -> Time {
-        if self.ended.is_some() || self.failed {
+        if self.ended || self.failed {
             return NEVER;
         }
         let after = self.dispatched.last().map_or(0, |t| t + 1);
@@ -132,7 +132,7 @@ impl<'a> Fetch<'a> {
             self.failed = true;
             fault.raise(t, status);
         } else if let Some(Instruction::End(_)) = instruction {
-            self.ended = Some(t + 1);
+            self.ended = true;
         }
         instruction
     }
@@ -153,16 +153,11 @@ impl<'a> Fetch<'a> {
     }
 
     pub fn ended(&self) -> bool {
-        self.ended.is_some()
-    }
-
-    /// From when the end of the program is known.
-    pub fn ended_from(&self) -> Time {
-        self.ended.unwrap_or(NEVER)
+        self.ended
     }
 
     pub fn quiet_from(&self) -> Time {
-        let head = self.next().filter(|_| self.ended.is_none()).map_or(0, |(arrived, _)| arrived);
+        let head = self.next().filter(|_| !self.ended).map_or(0, |(arrived, _)| arrived);
         let arrived = self.arrived.last().copied().unwrap_or(0);
         self.dispatched.last().map_or(0, |t| t + 1).max(arrived).max(head)
     }

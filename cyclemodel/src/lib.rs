@@ -274,7 +274,8 @@ fn simulate(
                     Some(spec::isa::Instruction::Load(i)) => requester.queue.push(t, i),
                     Some(spec::isa::Instruction::Store(i)) => store.queue.push(t, i),
                     Some(i) if i.form().engine == Engine::Compute => compute.queue.push(t, i),
-                    _ => {}
+                    Some(_) => compute.ended = t + 1,
+                    None => {}
                 };
             }
             Event::PopLoad => requester.pop(t, &mut shared, &mut writer),
@@ -324,7 +325,7 @@ fn simulate(
     if !done {
         return Ok(stopped(shared, last + 1, Status::Deadlock));
     }
-    compute.finish(last + 1, fetch.ended_from(), &mut shared.counters);
+    compute.finish(last + 1, &mut shared.counters);
     shared.counters.cycles = last + 1;
     Ok(Run { status: Status::Ok, counters: shared.counters, output: None, marks: shared.marks })
 }

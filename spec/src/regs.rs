@@ -200,9 +200,9 @@ counters! {
     idle_store,
     /// Idle cycles in which the compute engine read instructions or listed the pixels of a tile.
     idle_setup,
-    /// Idle cycles in which no compute instruction had arrived and more of the program was to come.
+    /// Idle cycles without a compute instruction, until the program's end was dispatched.
     idle_fetch,
-    /// Idle cycles after the last compute instruction, until the last write was acknowledged.
+    /// Idle cycles without a compute instruction from then on, until the last write was acknowledged.
     idle_tail,
     /// Bus bytes read by the fetch engine.
     read_program,

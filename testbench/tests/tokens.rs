@@ -283,6 +283,22 @@ fn a_missing_token_is_a_deadlock() {
     }
 }
 
+/// When a full queue holds up a program, its end is dispatched before the instruction ahead of it has come through its queue.
+#[test]
+fn the_end_may_be_known_before_the_last_instruction_is_there() {
+    let config = Config::named("tiny").expect("a named config");
+    let rtl = Rtl::new(&config, None).unwrap_or_else(|e| panic!("{e}"));
+    for loads in [0, 1, 8, 9, 10, 20] {
+        let load = Load { src: MAPS, run_bytes: 64, runs: 1, row_bytes: 64, ..Load::default() };
+        let mut code = vec![Instruction::from(load); loads];
+        code.extend([Instruction::from(Quant::default()), End {}.into()]);
+        let (program, memory) = (assemble(&code), MemorySpec::default());
+        let model = cyclemodel::run(&config, &program, &memory).expect("a legal memory");
+        let run = rtl.run(&program, &memory, 10_000).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!((run.status, run.counters), (Status::Ok, model.counters), "{loads} loads");
+    }
+}
+
 /// A run starts without a layer, whatever the run before ended with.
 #[test]
 fn marks_start_anew_with_each_run() {
