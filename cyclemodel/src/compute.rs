@@ -266,16 +266,11 @@ impl Compute {
         *counter += cycles;
     }
 
-    /// Attributes the cycles before `to` without an instruction.
-    fn idle_without(&self, to: Time, counters: &mut Counters) {
+    /// Attributes the cycles before `to` for which there is no instruction.
+    pub fn idle_without(&self, to: Time, counters: &mut Counters) {
         let ended = self.ended.min(to).max(self.lister);
         self.idle(self.lister, ended, Idle::Fetch, counters);
         self.idle(ended, to, Idle::Tail, counters);
-    }
-
-    /// Attributes what is left of a run of `cycles` after the last instruction.
-    pub fn finish(&mut self, cycles: Time, counters: &mut Counters) {
-        self.idle_without(cycles, counters);
     }
 
     pub fn quiet_from(&self) -> Time {

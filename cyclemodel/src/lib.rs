@@ -325,7 +325,7 @@ fn simulate(
     if !done {
         return Ok(stopped(shared, last + 1, Status::Deadlock));
     }
-    compute.finish(last + 1, &mut shared.counters);
+    compute.idle_without(last + 1, &mut shared.counters);
     shared.counters.cycles = last + 1;
     Ok(Run { status: Status::Ok, counters: shared.counters, output: None, marks: shared.marks })
 }
