@@ -135,21 +135,21 @@ module fetch_check #(
   end
 endmodule
 
-// koch_load_requester and koch_store_gatherer use koch_runs as runs_check assumes, and the gatherer the slots in turn.
+// koch_load_requester and koch_store_gatherer use koch_runs as runs_check assumes, and the gatherer the slots in turn. Runs are
+// given in every cycle of `idle`, the last time with the pop.
 module askers_check (
   input logic clk
 );
   logic started = 0;
   always @(posedge clk) started <= 1;
-  logic control_flush, requester_pop, requester_prepare, load_runs_burst_last;
-  logic gatherer_pop, gatherer_prepare, store_runs_burst_last;
+  logic control_flush, requester_idle, requester_pop, requester_prepare, load_runs_burst_last;
+  logic gatherer_idle, gatherer_pop, gatherer_prepare, store_runs_burst_last;
   logic gatherer_burst_done, gatherer_slot, sender_slots_full;
   logic requester_request_valid, reads_load_ready;
   logic [239:0] load_queue_data;
   koch dut (
-    .clk_i(clk), .rst_ni(started), .control_flush(control_flush), .requester_pop(requester_pop),
-    .requester_prepare(requester_prepare),
-    .load_runs_burst_last(load_runs_burst_last), .gatherer_pop(gatherer_pop), .gatherer_prepare(gatherer_prepare),
+    .clk_i(clk), .rst_ni(started), .control_flush(control_flush), .requester_idle(requester_idle), .requester_pop(requester_pop),
+    .requester_prepare(requester_prepare), .load_runs_burst_last(load_runs_burst_last), .gatherer_idle(gatherer_idle), .gatherer_pop(gatherer_pop), .gatherer_prepare(gatherer_prepare),
     .store_runs_burst_last(store_runs_burst_last),
     .gatherer_burst_done(gatherer_burst_done), .gatherer_slot(gatherer_slot), .sender_slots_full(sender_slots_full),
     .requester_request_valid(requester_request_valid), .reads_load_ready(reads_load_ready),
@@ -175,10 +175,11 @@ module askers_check (
     end
   end
   always @* if (started) begin
-    load_in_turn: assert ((!requester_pop || !load_begun) && (!requester_prepare || (load_begun && !load_prepared)));
+    load_in_turn: assert ((!requester_idle || !load_begun) && (!requester_pop || requester_idle)
+      && (!requester_prepare || (load_begun && !load_prepared)));
     load_asks_a_burst: assert (!requester_request_valid || (load_begun && load_prepared));
-    store_in_turn: assert ((!gatherer_pop || !store_begun) && (!gatherer_prepare || (store_begun && !store_prepared))
-      && (!gatherer_burst_done || (store_begun && store_prepared)));
+    store_in_turn: assert ((!gatherer_idle || !store_begun) && (!gatherer_pop || gatherer_idle)
+      && (!gatherer_prepare || (store_begun && !store_prepared)) && (!gatherer_burst_done || (store_begun && store_prepared)));
     slots_in_turn: assert (!gatherer_burst_done || (!sender_slots_full && gatherer_slot == turn));
   end
 endmodule

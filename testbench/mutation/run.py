@@ -189,7 +189,8 @@ def main():
         draws = str(0 if arguments.slice else DRAWN)
         said = call(example("run", str(CONFIG), str(directory / "mutants.v"), draws, rest), ROOT, 36000) if rest else ""
         noticed = dict(line.split("\t") for line in said.splitlines())
-        print(f"programs have been run, {time.monotonic() - began:.0f} s", file=sys.stderr)
+        left = [n for n, by in noticed.items() if by == "survives"]
+        print(f"programs have been run, {time.monotonic() - began:.0f} s; they leave {', '.join(left) or 'none'}", file=sys.stderr)
         proofs = Proofs(directory)
         table = collections.defaultdict(collections.Counter)
         survivors = []
