@@ -91,19 +91,21 @@ pub struct Layer {
     /// Idle cycles in the order of [`Layers::causes`].
     #[serde(skip)]
     pub idle: Vec<u64>,
-    /// Cycles and bytes on the RTL, if the layer is in check.csv.
+    /// The run on the RTL, if the layer is in check.csv.
     #[serde(skip)]
-    pub rtl: Option<(u64, u64)>,
+    pub rtl: Option<Check>,
 }
 
-/// A row of check.csv.
-#[derive(Deserialize)]
-struct Check {
-    point: u64,
-    network: String,
-    index: u64,
-    cycles: u64,
-    bytes: u64,
+/// A row of check.csv: a layer on the RTL, and whether outputs, cycles and counters were as they must be.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[allow(missing_docs)] // The columns.
+pub struct Check {
+    pub point: u64,
+    pub network: String,
+    pub index: u64,
+    pub cycles: u64,
+    pub bytes: u64,
+    pub equal: bool,
 }
 
 /// A row of timeline.csv: an instruction in an engine, or how full a buffer is, from cycle `start` to cycle `end`.
@@ -268,7 +270,7 @@ impl Data {
                 let check: Check = row.get()?;
                 let of = layers.get_mut(&check.network).filter(|l| l.point.point == check.point);
                 for layer in of.into_iter().flat_map(|l| &mut l.rows).filter(|l| l.index == check.index) {
-                    layer.rtl = Some((check.cycles, check.bytes));
+                    layer.rtl = Some(check.clone());
                 }
                 Ok(())
             })?;

@@ -13,7 +13,7 @@ use std::fmt;
 
 pub use charts::Chart;
 pub use charts::budget::budget_figure;
-pub use data::{Choice, Data, Layer, Layers, Number, Point, Size, Span};
+pub use data::{Check, Choice, Data, Layer, Layers, Number, Point, Size, Span};
 pub use figure::Figure;
 pub use page::page;
 pub use render::{LARGEST, SMALLEST, png, svg};

@@ -85,6 +85,7 @@ fn wrong_files_are_refused_with_file_and_line() {
         ("layers.csv", ",300,", ",301,", "layers.csv, line 2: mac_busy_cycles and the columns idle_"),
         ("layers.csv", ",300,", ",x,", "layers.csv, line 2: column idle_load, \"x\": "),
         ("check.csv", ",6990,", ",,", "check.csv, line 2: column cycles, \"\": "),
+        ("check.csv", ",true", ",maybe", "check.csv, line 2: column equal, \"maybe\": "),
         ("timeline.csv", ",0,80\n", ",81,80\n", "timeline.csv, line 2: end 80 is before start 81"),
     ] {
         let dir = directory(73);
@@ -237,7 +238,24 @@ fn fronts_and_layers_are_those_of_the_files() {
         }
         let layer = &layers[&figure.subject].rows[1];
         assert_eq!(series("model")[1][1].as_f64(), Some(layer.useful_macs as f64 / layer.cycles as f64));
-        assert_eq!(series("RTL")[0][3].as_u64(), layer.rtl.map(|(cycles, _)| cycles));
+        assert_eq!(series("RTL")[0][3].as_u64(), layer.rtl.as_ref().map(|c| c.cycles));
+    }
+}
+
+#[test]
+fn a_run_that_differs_is_shown_as_such() {
+    let dir = directory(73);
+    let path = dir.path().join("check.csv");
+    let text = std::fs::read_to_string(&path).expect("a file");
+    std::fs::write(&path, text.replacen("true", "false", 2)).expect("a file");
+    for figure in Chart::Roofline.figures(&read(dir.path())).expect("figures") {
+        let names: Vec<_> =
+            figure.option["series"].as_array().expect("series").iter().map(|s| &s["name"]).collect();
+        assert!(
+            names.contains(&&Value::from("RTL, differs")) && !names.contains(&&Value::from("RTL")),
+            "{names:?}"
+        );
+        assert!(figure.caption.contains(" 1 of the runs on the RTL differ"), "{}", figure.caption);
     }
 }
 

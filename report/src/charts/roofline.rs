@@ -34,12 +34,14 @@ fn figure(network: &str, layers: &Layers) -> Option<Figure> {
     };
     let theory: Vec<Value> = shown.iter().map(|l| bound(l)).collect();
     let model: Vec<Value> = shown.iter().map(|l| run(l, l.cycles, l.bytes)).collect();
-    let checked =
-        shown.iter().filter_map(|l| Some((l, l.rtl.filter(|&(cycles, bytes)| cycles > 0 && bytes > 0)?)));
-    let rtl: Vec<Value> = checked.map(|(l, (cycles, bytes))| run(l, cycles, bytes)).collect();
+    let checked = |equal: bool| -> Vec<Value> {
+        let of = |l: &&Layer| l.rtl.clone().filter(|c| c.equal == equal && c.cycles > 0 && c.bytes > 0);
+        shown.iter().filter_map(|l| of(l).map(|c| run(l, c.cycles, c.bytes))).collect()
+    };
+    let (rtl, wrong) = (checked(true), checked(false));
 
     let ridge = peak / bandwidth;
-    let places = || [&theory, &model, &rtl].into_iter().flatten();
+    let places = || [&theory, &model, &rtl, &wrong].into_iter().flatten();
     let xs = places().filter_map(|row| row[0].as_f64()).chain([ridge / 1.5, ridge * 1.5]);
     let ys = places().filter_map(|row| row[1].as_f64()).chain([peak / 1.5, peak]);
     let (x, left, right) = log_axis("useful MACs per byte", "@plain", xs);
@@ -68,10 +70,16 @@ fn figure(network: &str, layers: &Layers) -> Option<Figure> {
             json!({ "symbol": "diamond", "symbolSize": 9, "itemStyle": { "opacity": 1 }, "z": 3 }),
         ),
     ];
-    if !rtl.is_empty() {
-        let cross = "path://M-5,-1L-1,-1L-1,-5L1,-5L1,-1L5,-1L5,1L1,1L1,5L-1,5L-1,1L-5,1Z";
-        series.push(dots("RTL", &rtl, json!({ "symbol": cross, "symbolSize": 17, "z": 4 })));
+    for (name, runs) in [("RTL", &rtl), ("RTL, differs", &wrong)] {
+        if !runs.is_empty() {
+            let cross = "path://M-5,-1L-1,-1L-1,-5L1,-5L1,-1L5,-1L5,1L1,1L1,5L-1,5L-1,1L-5,1Z";
+            series.push(dots(name, runs, json!({ "symbol": cross, "symbolSize": 17, "z": 4 })));
+        }
     }
+    let differ = match wrong.len() {
+        0 => String::new(),
+        n => format!(" {n} of the runs on the RTL differ from the reference or the model."),
+    };
     let rest = match layers.rows.len() - shown.len() {
         0 => String::new(),
         n => format!(" Left out, without MACs or bytes or after the first {LAYERS}: {n}."),
@@ -83,9 +91,9 @@ fn figure(network: &str, layers: &Layers) -> Option<Figure> {
             "{} layers of {network}, {} of them on the RTL too, on point {}: the peak is {} × {} MACs per cycle, the \
              slope the memory's {bandwidth} bytes per cycle. Theory is the bound with every byte off chip moved once; \
              the model moves what it moves in the cycles that it takes. Products with zero padding are not \
-             counted.{rest}",
+             counted.{differ}{rest}",
             shown.len(),
-            rtl.len(),
+            rtl.len() + wrong.len(),
             layers.point.point,
             layers.point.rows,
             layers.point.cols,
