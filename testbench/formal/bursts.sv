@@ -149,7 +149,8 @@ module askers_check (
   logic [239:0] load_queue_data;
   koch dut (
     .clk_i(clk), .rst_ni(started), .control_flush(control_flush), .requester_idle(requester_idle), .requester_pop(requester_pop),
-    .requester_prepare(requester_prepare), .load_runs_burst_last(load_runs_burst_last), .gatherer_idle(gatherer_idle), .gatherer_pop(gatherer_pop), .gatherer_prepare(gatherer_prepare),
+    .requester_prepare(requester_prepare), .load_runs_burst_last(load_runs_burst_last), .gatherer_idle(gatherer_idle),
+    .gatherer_pop(gatherer_pop), .gatherer_prepare(gatherer_prepare),
     .store_runs_burst_last(store_runs_burst_last),
     .gatherer_burst_done(gatherer_burst_done), .gatherer_slot(gatherer_slot), .sender_slots_full(sender_slots_full),
     .requester_request_valid(requester_request_valid), .reads_load_ready(reads_load_ready),

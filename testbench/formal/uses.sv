@@ -113,3 +113,24 @@ module ends_check (
     done_asks_nothing: assert (control_busy || (!asks && !gatherer_burst_done));
   end
 endmodule
+
+// The addresses that the array reads: the buffer of a rectangle's operands stays the one of its first.
+module operands_check (
+  input logic clk
+);
+  logic started = 0;
+  always @(posedge clk) started <= 1;
+
+  logic lister_pop, feeder_read;
+  logic [255:0] compute_queue_data;
+  logic [23:0] feeder_read_address;
+  koch dut (
+    .clk_i(clk), .rst_ni(started), .lister_pop(lister_pop), .compute_queue_data(compute_queue_data),
+    .feeder_read(feeder_read), .feeder_read_address(feeder_read_address)
+  );
+  // A rectangle's `in_base` is in a buffer, as koch_check demands: nothing that it refuses is taken.
+  always @* assume (!lister_pop || compute_queue_data[3:0] != 4'd4 || compute_queue_data[47:46] != 2'd3);
+  always @* if (started) begin
+    operand_in_a_buffer: assert (!feeder_read || feeder_read_address[23:22] != 2'd3);
+  end
+endmodule

@@ -1,5 +1,6 @@
 """Whether a mutant differs from the design in anything that can be seen from outside: ABC on the pair of both."""
 
+import collections
 import heapq
 import itertools
 import math
@@ -13,14 +14,14 @@ VALID = {f"{bus}_{channel}valid": f"{bus}_{channel}valid" for bus, channels in
          (("s_axil", ("b", "r")), ("m_axi", ("aw", "w", "ar"))) for channel in channels}
 # Nets that `legal` is about.
 TAPS = ("buffer_instruction", "check_fault", "requester_pop", "lister_pop", "gatherer_pop", "load_queue_data",
-        "compute_queue_data", "store_queue_data")
+        "compute_queue_data", "store_queue_data", "feeder_read", "feeder_read_address", "sender_beat")
 
 
 class Design:
     """The netlist with the mutants' switch, and what it is without one."""
 
-    def __init__(self, aag, ports, memories):
-        self.memories = memories
+    def __init__(self, aag, ports, memories, burst_beats):
+        self.memories, self.burst_beats = memories, burst_beats
         lines = iter(aag.splitlines())
         top, inputs, latches, outputs, gates = map(int, next(lines).split()[1:6])
         self.inputs = [int(next(lines)) for _ in range(inputs)]
@@ -50,7 +51,10 @@ class Design:
         for g, (a, na, b, nb) in self.operands.items():
             gold[g] = both(gold[a] ^ na, gold[b] ^ nb)
         self.gold = gold
-        # The instance that a register is in.
+        words = {gold[self.latches[i][0] >> 1]: name.rpartition("[")[0] for i, name in self.latch_names.items()}
+        widths = collections.Counter(words.values())
+        # The width of the word that a register is a bit of, and the instance that it is in.
+        self.width = {literal: widths[name] for literal, name in words.items()}
         self.home = {gold[self.latches[i][0] >> 1]: name.rpartition(".")[0] for i, name in self.latch_names.items()}
         self.reset = gold[self.input_of["rst_ni", 0]]
         # What each variable goes to: gates, registers, addresses of reads, and as data of a memory what reads them.
@@ -67,7 +71,7 @@ class Design:
             for write in memory["writes"]:
                 for port in ("data", "enable"):
                     for bit, literal in enumerate(self.bits(f"{write}_{port}", self.output_of)):
-                        self.fans[literal >> 1].extend(("column", self.input_of[f"{read}_data", bit]) for read in memory["reads"])
+                        self.fans[literal >> 1].extend((port, self.input_of[f"{read}_data", bit]) for read in memory["reads"])
 
     def of(self, values, literal):
         """The literal's value under a mutant."""
@@ -83,20 +87,20 @@ class Design:
             found.append(table[name, len(found)])
         return found
 
-    def reach(self, number, most, loose, steps):
-        """Registers, reads and, if `loose`, bits in memories that a mutant can change in so many steps, given its own values of
-        those that it changes; None: too many."""
-        own, reads, columns, leaves = {}, {}, {}, {}
+    def reach(self, number, most, loose, steps, widest):
+        """Registers of words up to the widest, reads and bits in memories that a mutant can change in so many steps, given its own
+        values of those that it changes; bits in memories by those ports that are `loose`. None: too many."""
+        own, reads, columns, leaves, gold = {}, {}, {}, {}, self.gold
         while True:
             values = self.evaluate(number, leaves)
             registers, addresses, stored = set(), set(), set()
             for variable in values:
                 for kind, to in self.fans[variable]:
-                    if kind == "latch" and to not in own and steps:
+                    if kind == "latch" and to not in own and steps and self.width.get(gold[self.latches[to][0] >> 1], 1) <= widest:
                         registers.add(to)
                     elif kind == "read" and to not in reads:
                         addresses.add(to)
-                    elif kind == "column" and loose and to not in columns:
+                    elif kind in loose and to not in columns:
                         stored.add(to)
             if not registers and not addresses and not stored:
                 return own, reads, columns
@@ -131,12 +135,12 @@ class Design:
                         heapq.heappush(heap, to)
         return values
 
-    def pair(self, number, most, loose=False, steps=math.inf):
+    def pair(self, number, most, loose=(), steps=math.inf, widest=math.inf):
         """Where a mutant differs: a literal for its pins, one for what the pair takes for equal, that is registers further than
-        `steps` and memories; its own registers as (the design's, its own, what they become, what its own become), and the
-        modules that it is in."""
+        `steps` or of words wider than `widest`, and memories; its own registers as (the design's, its own, what they become, what
+        its own become), the modules that it is in, and `widest`."""
         graph = self.graph
-        reached = self.reach(number, most, loose, steps)
+        reached = self.reach(number, most, loose, steps, widest)
         if reached is None:
             return None
         own, other, columns = reached
@@ -167,10 +171,12 @@ class Design:
             for write in memory["writes"]:
                 enable = self.bits(f"{write}_enable", self.output_of)
                 data = self.bits(f"{write}_data", self.output_of)
-                # Bits that may differ in the memory are not compared: what is read of them is anything.
+                # Bits that may differ in the memory are not compared: what is read of them is anything. When they are written is,
+                # unless that is how they may differ.
                 other_bits = {bit for bit in range(len(data)) if any(self.input_of[f"{r}_data", bit] in columns for r in memory["reads"])}
                 alike = [(e, b) for bit, (e, b) in enumerate(zip(enable, data)) if bit not in other_bits]
-                shared += [differ(e) for e, _ in alike] + [graph.both(self.plain(e), differ(b)) for e, b in alike]
+                shared += [differ(e) for e in ([e for e, _ in alike] if "enable" in loose else enable)]
+                shared += [graph.both(self.plain(e), differ(b)) for e, b in alike]
                 shared += [graph.both(graph.any_of(map(self.plain, enable)), any_differ(f"{write}_address"))]
         for name in sorted({name for name, _ in self.output_of}):
             if re.match(r"[rw]_\d+_\d+_|tap_", name):
@@ -183,7 +189,7 @@ class Design:
         registers = [(self.gold[self.latches[i][0] >> 1], leaves[self.latches[i][0] >> 1],
                       self.plain(self.latches[i][1]), self.of(values, self.latches[i][1])) for i in own]
         homes = {self.home.get(self.gold[self.latches[i][0] >> 1]) for i in (*own, *beyond)} - {None}
-        return graph.any_of(seen), graph.any_of(shared), registers, homes
+        return graph.any_of(seen), graph.any_of(shared), registers, homes, widest
 
     def legal(self):
         """What the design lets each engine take out of its queue: nothing that koch_check refuses.
@@ -202,20 +208,33 @@ class Design:
             held.append(graph.both(tap(pop)[0], refused) ^ 1)
         return graph.all_of(held)
 
+    def ranges(self):
+        """What numbers of the design are never beyond: the array reads buffers that exist, a burst has no more beats than the
+        config says. That is proven: `operand_in_a_buffer` and `w_beat_of_a_burst` of ../formal.
+        """
+        graph = self.graph
+        tap = lambda name: [self.plain(b) for b in self.bits(f"tap_{name}", self.output_of)]
+        nowhere = graph.all_of([*tap("feeder_read"), *tap("feeder_read_address")[22:24]])
+        return graph.both(nowhere ^ 1, graph.at_most(tap("sender_beat"), self.burst_beats - 1))
+
+    def never(self, refused):
+        """What the design keeps to, by its properties; of refused instructions only if that is asked for."""
+        return self.graph.both(self.ranges(), self.legal() if refused else 1)
+
     def next_of(self):
         """What the design's registers become, by their literal."""
         return {self.gold[literal >> 1]: self.plain(following) for literal, following in self.latches}
 
 
-def aiger(design, seen, differs, registers, depth, homes, legal):
+def aiger(design, seen, differs, registers, depth, homes, legal, widest):
     """The pair for ABC. Of the registers that both share those are free that others do not follow from in `depth` steps, but
-    for those of modules `homes`; None: too many."""
+    for those of modules `homes`, and all of words wider than `widest`; None: too many."""
     graph = design.graph
     following, twin_of = {}, {}
     for gold, own, gold_next, own_next in registers:
         following[gold], following[own] = gold_next, own_next
         twin_of[own] = gold
-    shared = design.next_of()
+    shared = {literal: following for literal, following in design.next_of().items() if design.width.get(literal, 1) <= widest}
     def leaves_of(literals):
         found, seen, stack = set(), set(), [l >> 1 for l in literals]
         while stack:
@@ -235,7 +254,7 @@ def aiger(design, seen, differs, registers, depth, homes, legal):
         leaves = leaves_of(frontier)
         frontier = set()
         for leaf in leaves - state:
-            if leaf in following or design.home.get(leaf) in homes:
+            if leaf in following or (leaf in shared and design.home.get(leaf) in homes):
                 state.add(leaf)
                 frontier.add(following.get(leaf, shared.get(leaf)))
         if not frontier:
@@ -252,22 +271,22 @@ def aiger(design, seen, differs, registers, depth, homes, legal):
             return None, len(state)
     state = sorted(state)
     become = [following.get(s, shared.get(s)) for s in state]
-    # In the first cycle there is a reset, and registers hold anything, in both copies the same; pins count from then on.
+    # The first cycle is the one after a reset: registers that it does not set hold anything, in both copies the same.
     out = Graph()
     begun, latch, image, first = out.leaf(), [out.leaf() for _ in state], {0: 0}, {}
-    for held, s in zip(latch, state):
-        twin = twin_of.get(s, s)
-        if twin not in first:
-            first[twin] = out.leaf()
-        image[s >> 1] = out.choose(begun, held, first[twin])
     assert design.reset & 1 == 0
-    image[design.reset >> 1] = out.both(begun, out.leaf())
+    at_reset = {0: 0, design.reset >> 1: 0}
+    for held, s, literal in zip(latch, state, become):
+        value = copied(graph, out, at_reset, literal)
+        if value not in (0, 1):
+            value = first.setdefault(twin_of.get(s, s), out.leaf())
+        image[s >> 1] = out.choose(begun, held, value)
     copy = lambda literal: copied(graph, out, image, literal)
     nexts = [copy(literal) for literal in become]
-    # Nor does it count once something illegal has happened.
+    # Nothing counts once something illegal has happened.
     broken = out.leaf()
-    illegal = out.either(broken, out.both(begun, copy(legal) ^ 1))
-    counts = out.both(out.either(copy(differs), out.both(copy(seen), begun)), illegal ^ 1)
+    illegal = out.either(broken, copy(legal) ^ 1)
+    counts = out.both(out.either(copy(differs), copy(seen)), illegal ^ 1)
     return encode(out, [begun, broken, *latch], [1, illegal, *nexts], counts), len(state)
 
 
@@ -318,10 +337,11 @@ def encode(graph, latches, nexts, output):
 # the design's registers the others follow, whether with all registers of the modules that a mutant is in, whether with what
 # koch_check refuses, and seconds for ABC.
 SHORT = ((0, False, False, 2), (1, False, False, 2))
-LONG = (*SHORT, (2, False, False, 5), (0, True, False, 5), (1, True, True, 10), (2, True, True, 30), (5, False, True, 30))
+LONG = (*SHORT, (2, False, False, 5), (0, True, False, 5), (1, True, False, 30), (1, True, True, 10), (2, True, True, 30),
+        (5, False, True, 30))
 QUICK = (400, ({"steps": 1}, {"steps": 2}, {}), SHORT)
-NEAR = (3000, ({"steps": 0}, {"steps": 1}, {"steps": 2}, {"steps": 4}), LONG)
-FAR = (3000, ({}, {"loose": True}), LONG)
+NEAR = (3000, ({"steps": 0}, {"steps": 1}, {"steps": 2}, {"steps": 4}, {"widest": 8}), LONG)
+FAR = (3000, ({}, {"loose": ("data",), "steps": 4}, {"loose": ("data",), "steps": 7}, {"loose": ("data", "enable")}), LONG)
 MOST_STATE = 6000
 # Bits in memories that may differ.
 MOST_COLUMNS = 64
@@ -339,15 +359,17 @@ def decide(design, number, directory, effort):
 
 def prove(design, number, directory, pair, levels):
     """Whether ABC proves a pair equal, at one of the levels."""
-    seen, shared, registers, homes = pair
+    seen, shared, registers, homes, widest = pair
     if seen == shared == 0:
         return True
     for depth, whole, legal, limit in levels:
-        data, states = aiger(design, seen, shared, registers, depth, homes if whole else (), design.legal() if legal else 1)
+        data, states = aiger(design, seen, shared, registers, depth, homes if whole else (), design.never(legal), widest)
         if data is None:
             continue
         (directory / f"pair{number}.aig").write_bytes(data)
-        steps = f"read_aiger pair{number}.aig; strash; scleanup; pdr -T {limit}"
+        # What is given time is made smaller first.
+        smaller = "scorr; dc2; strash; " if limit > 5 else ""
+        steps = f"read_aiger pair{number}.aig; strash; scleanup; {smaller}pdr -T {limit}"
         try:
             said = subprocess.run(["berkeley-abc", "-q", steps], cwd=directory, capture_output=True, text=True, timeout=limit + 60).stdout
         except subprocess.TimeoutExpired:

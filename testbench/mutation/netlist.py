@@ -48,6 +48,13 @@ class Graph:
     def all_of(self, literals):
         return self.any_of(literal ^ 1 for literal in literals) ^ 1
 
+    def at_most(self, bits, limit):
+        """Whether a number, from its lowest bit on, is at most a constant."""
+        holds = 1
+        for at, bit in enumerate(bits):
+            holds = (self.either if limit >> at & 1 else self.both)(bit ^ 1, holds)
+        return holds
+
 
 def cut(text, taps=()):
     """RTLIL of the flat design without its memories, and a list of these: name, reads, writes; ports are named after them.

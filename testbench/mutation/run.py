@@ -94,7 +94,8 @@ def design_of(directory):
     (directory / "cut.il").write_text(text)
     call(["yosys", "-q", "-p", "read_rtlil cut.il; setundef -undriven -anyseq; setundef -anyseq; async2sync; dffunmap; techmap; "
           "setundef -anyseq; dffunmap; opt_clean; aigmap; opt_clean; write_aiger -ascii -map gates.map gates.aag"], directory)
-    return equal.Design((directory / "gates.aag").read_text(), (directory / "gates.map").read_text(), memories)
+    burst_beats = tomllib.loads(CONFIG.read_text())["burst_beats"]
+    return equal.Design((directory / "gates.aag").read_text(), (directory / "gates.map").read_text(), memories, burst_beats)
 
 
 class Proofs:

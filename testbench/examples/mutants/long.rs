@@ -1,14 +1,21 @@
-//! Programs that reach what layers seldom do: many tokens at once, and ends of a requantised result.
+//! Programs that reach what layers seldom do: many tokens at once, the upper bits of counts, a few bytes of a word, and ends of
+//! a requantised result.
 
-use spec::isa::{End, Instruction, Load, Quant, Rect, Store, Taps, activation};
+use spec::isa::{End, Instruction, Load, Quant, Rect, Store, Taps, activation, form};
 use spec::program::Segment;
 use spec::{Config, Program};
+use testbench::cases::Draw;
 
 const INPUT: u32 = 0x10_0000;
 const OUTPUT: u32 = 0x20_0000;
 
-/// Tokens that are pushed before one is popped: more than 10 bits count.
-const TOKENS: u32 = 1100;
+/// Tokens that are pushed before one is popped, in programs for all mutants and in those for what is left: more than 10 bits
+/// count, and all 16.
+pub const TOKENS: u32 = 1100;
+pub const ALL_TOKENS: u32 = 32_900;
+
+/// Of [`counts`].
+const LIMIT: u32 = 3000;
 
 fn encoded(code: &[Instruction]) -> Result<Vec<u8>, String> {
     let each = code.iter().map(|i| i.encode().map_err(|e| format!("{i}: {e}")));
@@ -23,8 +30,8 @@ fn conf(lo: i32, hi: i32, zero: i32) -> [Instruction; 2] {
     [quant.into(), taps.into()]
 }
 
-/// Each engine pushes many tokens to each that takes them, which then pops them by the hundred.
-pub fn tokens() -> Result<Vec<(String, Program)>, String> {
+/// Each engine pushes so many tokens to each that takes them, which then pops them by the hundred.
+pub fn tokens(count: u32) -> Result<Vec<(String, Program)>, String> {
     let load = Load { src: INPUT, run_bytes: 4, runs: 1, row_bytes: 4, ..Load::default() };
     let rect = Rect { nx: 1, ny: 1, ..Rect::default() };
     let store = Store { dst: OUTPUT, seg_bytes: 4, run_bytes: 4, runs: 1, ..Store::default() };
@@ -45,13 +52,201 @@ pub fn tokens() -> Result<Vec<(String, Program)>, String> {
     ];
     let program = |push: Instruction, pop: Instruction| -> Result<Program, String> {
         let mut code = conf(-128, 127, 0).to_vec();
-        code.extend(std::iter::repeat_n(push, TOKENS as usize));
-        code.extend(std::iter::repeat_n(pop, TOKENS as usize / 200));
+        code.extend(std::iter::repeat_n(push, count as usize));
+        code.extend(std::iter::repeat_n(pop, count as usize / 200));
         code.push(End {}.into());
         let data = vec![Segment { address: INPUT, bytes: vec![1, 2, 3, 4] }];
         Ok(Program { base: 0x1000, code: encoded(&code)?, data, output: (OUTPUT, 4), limit: 0 })
     };
-    pairs.into_iter().map(|(name, push, pop)| Ok((format!("tokens, {name}"), program(push, pop)?))).collect()
+    pairs
+        .into_iter()
+        .map(|(name, push, pop)| Ok((format!("{count} tokens, {name}"), program(push, pop)?)))
+        .collect()
+}
+
+/// A word in, through the array and out, in which one count has one more bit: for most bits more cycles than the limit.
+pub fn counts() -> Result<Vec<(String, Program)>, String> {
+    const PLAIN: [(&str, &[(&str, i64)]); 6] = [
+        ("quant", &[("y_min", -128), ("y_max", 127), ("ring", 64)]),
+        (
+            "taps",
+            &[
+                ("last", 1),
+                ("n_ky", 1),
+                ("n_kx", 1),
+                ("words", 1),
+                ("word_len", 1),
+                ("longs", 1),
+                ("chunks", 1),
+            ],
+        ),
+        (
+            "load",
+            &[
+                ("push_next", 1),
+                ("src", INPUT as i64),
+                ("run_bytes", 40),
+                ("runs", 1),
+                ("run_pitch", 100),
+                ("row_bytes", 4),
+                ("dst_pitch", 80),
+            ],
+        ),
+        (
+            "rect",
+            &[("pop_prev", 1), ("push_next", 1), ("nx", 1), ("ny", 1), ("out_base", activation(1, 0) as i64)],
+        ),
+        (
+            "store",
+            &[
+                ("pop_prev", 1),
+                ("seg_bytes", 4),
+                ("seg_pitch", 80),
+                ("dst", OUTPUT as i64),
+                ("run_bytes", 40),
+                ("runs", 1),
+                ("run_pitch", 100),
+            ],
+        ),
+        ("end", &[]),
+    ];
+    const COUNTS: [(&str, &str); 10] = [
+        ("load", "run_bytes"),
+        ("load", "runs"),
+        ("load", "row_bytes"),
+        ("load", "pad_left"),
+        ("load", "pad_right"),
+        ("rect", "nx"),
+        ("rect", "ny"),
+        ("store", "seg_bytes"),
+        ("store", "run_bytes"),
+        ("store", "runs"),
+    ];
+    let bytes: Vec<u8> = (1..=120).collect();
+    let mut programs = Vec::new();
+    for (of, count) in COUNTS {
+        let most = form(of).fields.iter().find(|f| f.name == count).map_or(0, |f| f.max());
+        for bit in 0..most.count_ones() {
+            let mut code = Vec::new();
+            for (name, fields) in PLAIN {
+                let mut fields = fields.to_vec();
+                if name == of {
+                    let plain =
+                        fields.iter().position(|(field, _)| *field == count).map(|at| fields.remove(at).1);
+                    fields.push((count, plain.unwrap_or(0) | 1 << bit));
+                }
+                let text = fields
+                    .iter()
+                    .fold(name.to_owned(), |text, (field, value)| format!("{text} {field}={value}"));
+                code.push(text.parse::<Instruction>().map_err(|e| format!("{text}: {e}"))?);
+            }
+            let data = vec![Segment { address: INPUT, bytes: bytes.clone() }];
+            let program =
+                Program { base: 0x1000, code: encoded(&code)?, data, output: (OUTPUT, 200), limit: LIMIT };
+            programs.push((format!("{of}'s {count}, bit {bit}"), program));
+        }
+    }
+    Ok(programs)
+}
+
+/// The results of one pixel, the activation at 0, for each reduction and each parameters of so many groups.
+fn answers(config: &Config, code: &mut Vec<Instruction>, groups: u32, of: impl Fn(u32) -> Taps) -> u32 {
+    let pixel = config.chunks() * config.lanes * config.operand_bytes();
+    for k in 0..groups {
+        let one = Taps { last: true, n_ky: 1, n_kx: 1, words: 1, word_len: 1, longs: 1, ..of(k) };
+        let rect = Rect {
+            pop_prev: u32::from(k == 0),
+            push_next: k + 1 == groups,
+            nx: 1,
+            ny: 1,
+            out_base: activation(1, k * pixel),
+            ..Rect::default()
+        };
+        code.push(Taps { chunks: config.chunks(), ..one }.into());
+        code.push(rect.into());
+    }
+    let stored = groups * pixel;
+    let store = Store {
+        pop_prev: 1,
+        src: activation(1, 0),
+        dst: OUTPUT,
+        seg_bytes: stored,
+        run_bytes: stored,
+        runs: 1,
+        ..Store::default()
+    };
+    code.push(store.into());
+    code.push(End {}.into());
+    stored
+}
+
+/// Where [`pieces`] has what it lays over the first data, and what it computes with.
+const OVER: u32 = INPUT + 0x1_0000;
+const ONES: u32 = INPUT + 0x2_0000;
+
+/// Weights and parameters of which pieces of every length up to 8 bytes, from every byte on, are overwritten. All is then seen in
+/// results; of biases, each of their bytes in one of the programs.
+pub fn pieces(d: &mut Draw, config: &Config) -> Result<Vec<(String, Program)>, String> {
+    let mut programs = Vec::new();
+    for (buffer, shift) in [(1, 0), (2, 0), (2, 8), (2, 16), (2, 24)] {
+        let (stride, words) = match buffer {
+            1 => (config.wbuf_stride(), config.wbuf_words()),
+            _ => (config.pbuf_stride(), config.pbuf_words()),
+        };
+        let size = (words * stride).min(2048);
+        let mut drawn = || -> Vec<u8> {
+            if buffer == 1 {
+                return (0..size).map(|_| d.between(0, 255) as u8).collect();
+            }
+            // Results of up to 7 bits.
+            let lane = |_| {
+                let bias = d.between(0, 31) << shift | d.between(0, (1 << shift) - 1);
+                let multiplier = (127 - shift + d.between(0, 2)) << 23 | d.between(0, (1 << 23) - 1);
+                [bias.to_le_bytes(), multiplier.to_le_bytes()].concat()
+            };
+            (0..size / 8).flat_map(lane).collect()
+        };
+        let (below, over) = (drawn(), drawn());
+        // An activation of 1, biases of 0 and multipliers of 1.
+        let lanes = config.cols as usize;
+        let ones =
+            [vec![1; 16], [0i32.to_le_bytes(), 1f32.to_le_bytes()].concat().repeat(lanes), vec![0; 4096]]
+                .concat();
+        let copy = |buffer: u32, src: u32, dst: u32, bytes: u32| Load {
+            buffer,
+            src,
+            run_bytes: bytes,
+            runs: 1,
+            dst,
+            dst_pitch: bytes,
+            row_bytes: bytes,
+            ..Load::default()
+        };
+        let (params, zeros) = (8 * config.cols, config.wbuf_stride());
+        let mut code: Vec<Instruction> = vec![
+            copy(0, ONES, 0, 16).into(),
+            copy(1, ONES + 16 + params, 0, zeros).into(),
+            copy(2, ONES + 16, 0, params).into(),
+            copy(buffer, INPUT, 0, size).into(),
+        ];
+        for k in 0..64 {
+            let (at, bytes) = (k * (size / 64) + k % 8, k / 8 + 1);
+            code.push(Load { push_next: k == 63, ..copy(buffer, OVER + at, at, bytes) }.into());
+        }
+        code.push(conf(-128, 127, 0)[0]);
+        let of = |k| match buffer {
+            1 => Taps { w_base: k, ..Taps::default() },
+            _ => Taps { p_base: k * config.chunks(), ..Taps::default() },
+        };
+        let groups = size / stride / if buffer == 1 { 1 } else { config.chunks() };
+        let stored = answers(config, &mut code, groups, of);
+        let data = [(INPUT, below), (OVER, over), (ONES, ones)];
+        let data = data.map(|(address, bytes)| Segment { address, bytes }).into();
+        let program =
+            Program { base: 0x4000, code: encoded(&code)?, data, output: (OUTPUT, stored), limit: 0 };
+        programs.push((format!("pieces of buffer {buffer}, biases from bit {shift} on"), program));
+    }
+    Ok(programs)
 }
 
 /// The vectors of the requantisation lane's own test: sums are their biases, as weights are zero.
@@ -95,42 +290,8 @@ pub fn vectors(config: &Config) -> Result<Vec<(String, Program)>, String> {
                 quant,
             ];
             let groups = length / config.pbuf_stride() / chunks;
-            let pixel = chunks * config.lanes * config.operand_bytes();
-            for k in 0..groups {
-                let taps = Taps {
-                    p_base: k * chunks,
-                    chunks,
-                    last: true,
-                    n_ky: 1,
-                    n_kx: 1,
-                    words: 1,
-                    word_len: 1,
-                    longs: 1,
-                    ..Taps::default()
-                };
-                let rect = Rect {
-                    pop_prev: u32::from(k == 0),
-                    push_next: k + 1 == groups,
-                    nx: 1,
-                    ny: 1,
-                    out_base: activation(1, k * pixel),
-                    ..Rect::default()
-                };
-                code.push(taps.into());
-                code.push(rect.into());
-            }
-            let stored = groups * pixel;
-            let store = Store {
-                pop_prev: 1,
-                src: activation(1, 0),
-                dst: OUTPUT,
-                seg_bytes: stored,
-                run_bytes: stored,
-                runs: 1,
-                ..Store::default()
-            };
-            code.push(store.into());
-            code.push(End {}.into());
+            let stored =
+                answers(config, &mut code, groups, |k| Taps { p_base: k * chunks, ..Taps::default() });
             let data = vec![Segment { address: INPUT, bytes: part.to_vec() }];
             let program =
                 Program { base: 0x4000, code: encoded(&code)?, data, output: (OUTPUT, stored), limit: 0 };

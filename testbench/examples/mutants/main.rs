@@ -43,8 +43,9 @@ const LAYERS: &[&str] = &[
     "fc in=100 out=13",
 ];
 
-/// Programs that take longer are left out.
+/// Programs that take longer are left out, but for those that push all tokens that can be counted.
 const MOST_CYCLES: u64 = 45_000;
+const ALL_TOKENS_CYCLES: u64 = 3_000_000;
 
 /// Programs that end with an error, each followed by one that does not.
 const BAD: &[&[&str]] = &[
@@ -115,7 +116,13 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
         items.push((format!("wild {index}, limit {}", limited.limit), vec![(limited, memory)]));
     }
     let memory = MemorySpec { latency: 1, ..MemorySpec::default() };
-    for (name, program) in long::tokens()?.into_iter().chain(long::vectors(config)?) {
+    let long = [
+        long::tokens(long::TOKENS)?,
+        long::vectors(config)?,
+        long::counts()?,
+        long::pieces(&mut Draw::new(16, 0), config)?,
+    ];
+    for (name, program) in long.into_iter().flatten() {
         items.push((name, vec![(program, memory.clone())]));
     }
     for index in 0..12 {
@@ -127,15 +134,19 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
     Ok(items)
 }
 
-/// A program for the mutants that the battery leaves: a layer, a wild program with a limit or without one, one of the
-/// other tests' programs; some draws are none.
-fn drawn(config: &Config, index: u64) -> Result<Option<Item>, String> {
+/// A program for the mutants that the battery leaves, and the cycles that it may take: one that pushes all tokens; a layer, a
+/// wild program with a limit or without one, one of the other tests' programs; some draws are none.
+fn drawn(config: &Config, index: u64) -> Result<Option<(Item, u64)>, String> {
+    if let Some((name, program)) = long::tokens(long::ALL_TOKENS)?.into_iter().nth(index as usize) {
+        let memory = MemorySpec { latency: 1, ..MemorySpec::default() };
+        return Ok(Some(((name, vec![(program, memory)]), ALL_TOKENS_CYCLES)));
+    }
     let d = &mut Draw::new(14, index);
     let program = match index % 6 {
         0 => {
             let case = Case::random(14, index, config);
             let item = (format!("random layer {index}"), vec![(case.program, case.memory)]);
-            return Ok((case.layer.padded_macs() < 60_000).then_some(item));
+            return Ok((case.layer.padded_macs() < 60_000).then_some((item, MOST_CYCLES)));
         }
         1 | 2 => Some(wild::program(d, config)?),
         3 => Some(Program { limit: d.between(1, 40_000), ..wild::program(d, config)? }),
@@ -144,7 +155,7 @@ fn drawn(config: &Config, index: u64) -> Result<Option<Item>, String> {
         _ => post::program(d, config),
     };
     let memory = random_memory(d, config);
-    Ok(program.map(|program| (format!("drawn {index}"), vec![(program, memory)])))
+    Ok(program.map(|program| ((format!("drawn {index}"), vec![(program, memory)]), MOST_CYCLES)))
 }
 
 /// Runs one after the other, and what all registers read before and after each.
@@ -222,7 +233,7 @@ impl Trials<'_> {
             let trial = trial.get_or_init(|| {
                 rtl.select(0);
                 let trial = match drawn(self.config, index)? {
-                    Some(item) => Trial::new(rtl, item, MOST_CYCLES)?,
+                    Some((item, most)) => Trial::new(rtl, item, most)?,
                     None => None,
                 };
                 if faults::run(rtl, self.config, 15, index).is_err() {
