@@ -214,7 +214,8 @@ module writes_check #(
     w_stable: assert (!w_waits || (wvalid && wlast == wlast_q && sender_slot == slot_q && sender_beat == beat_q));
     w_last: assert (!data_watched || data_before != 0 || !wvalid || wlast == (beat == length - 8'd1));
     w_beat: assert (sender_beat == beat[5:0]);
-    w_beat_of_a_burst: assert (sender_beat < Beats);
+    // Any burst may be the one that is watched, and between bursts the beat is 0.
+    w_beat_of_a_burst: assert (!data_watched || data_before != 0 || sender_beat < length);
     // Said of any burst that is not yet sent, since that is what induction needs: of those before it, every other one is
     // in its slot.
     w_from_its_slot: assert (sender_slot == (turn ^ unsent[0])
