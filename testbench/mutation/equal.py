@@ -335,10 +335,10 @@ def encode(graph, latches, nexts, output):
 
 # How many registers a mutant may reach, in which ways the pair is made, and what is tried on it, one after the other: how far from
 # the design's registers the others follow, whether with all registers of the modules that a mutant is in, whether with what
-# koch_check refuses, and seconds for ABC.
-SHORT = ((0, False, False, 2), (1, False, False, 2))
-LONG = (*SHORT, (2, False, False, 5), (0, True, False, 5), (1, True, False, 30), (1, True, True, 10), (2, True, True, 30),
-        (5, False, True, 30))
+# koch_check refuses, whether ABC makes the pair smaller first, and seconds for the proof.
+SHORT = ((0, False, False, False, 2), (1, False, False, False, 2))
+LONG = (*SHORT, (2, False, False, False, 5), (0, True, False, False, 5), (1, True, True, False, 10), (2, True, True, False, 30),
+        (5, False, True, False, 30), (1, True, False, True, 30))
 QUICK = (400, ({"steps": 1}, {"steps": 2}, {}), SHORT)
 NEAR = (3000, ({"steps": 0}, {"steps": 1}, {"steps": 2}, {"steps": 4}, {"widest": 8}), LONG)
 FAR = (3000, ({}, {"loose": ("data",), "steps": 4}, {"loose": ("data",), "steps": 7}, {"loose": ("data", "enable")}), LONG)
@@ -362,14 +362,12 @@ def prove(design, number, directory, pair, levels):
     seen, shared, registers, homes, widest = pair
     if seen == shared == 0:
         return True
-    for depth, whole, legal, limit in levels:
+    for depth, whole, legal, smaller, limit in levels:
         data, states = aiger(design, seen, shared, registers, depth, homes if whole else (), design.never(legal), widest)
         if data is None:
             continue
         (directory / f"pair{number}.aig").write_bytes(data)
-        # What is given time is made smaller first.
-        smaller = "scorr; dc2; strash; " if limit > 5 else ""
-        steps = f"read_aiger pair{number}.aig; strash; scleanup; {smaller}pdr -T {limit}"
+        steps = f"read_aiger pair{number}.aig; strash; scleanup; {'scorr; dc2; strash; ' if smaller else ''}pdr -T {limit}"
         try:
             said = subprocess.run(["berkeley-abc", "-q", steps], cwd=directory, capture_output=True, text=True, timeout=limit + 60).stdout
         except subprocess.TimeoutExpired:
