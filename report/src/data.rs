@@ -98,13 +98,18 @@ pub struct Layer {
 
 /// A row of check.csv: a layer on the RTL, and whether outputs, cycles and counters were as they must be.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[allow(missing_docs)] // The columns.
 pub struct Check {
+    /// The design point.
     pub point: u64,
+    /// The network, as points.csv names it.
     pub network: String,
+    /// Number of the layer, from 1; 0 for a network that runs as a whole.
     pub index: u64,
+    /// Cycles on the RTL.
     pub cycles: u64,
+    /// Bytes that the RTL moved off chip.
     pub bytes: u64,
+    /// Outputs equal the reference's, cycles and counters the model's.
     pub equal: bool,
 }
 

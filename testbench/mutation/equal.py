@@ -271,7 +271,8 @@ def aiger(design, seen, differs, registers, depth, homes, legal, widest):
             return None, len(state)
     state = sorted(state)
     become = [following.get(s, shared.get(s)) for s in state]
-    # The first cycle is the one after a reset: registers that it does not set hold anything, in both copies the same.
+    # The first cycle is the one after power-up and a reset: registers that it does not set hold anything, in both copies the
+    # same. A mutant may leave something else there, but what that is nobody knows of the design either.
     out = Graph()
     begun, latch, image, first = out.leaf(), [out.leaf() for _ in state], {0: 0}, {}
     assert design.reset & 1 == 0

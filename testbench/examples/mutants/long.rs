@@ -14,7 +14,10 @@ const OUTPUT: u32 = 0x20_0000;
 pub const TOKENS: u32 = 1100;
 pub const ALL_TOKENS: u32 = 32_900;
 
-/// Of [`counts`].
+/// Engines that push tokens to others.
+pub const PAIRS: usize = 5;
+
+/// Cycles after which a program of [`counts`] ends.
 const LIMIT: u32 = 3000;
 
 fn encoded(code: &[Instruction]) -> Result<Vec<u8>, String> {
@@ -35,7 +38,7 @@ pub fn tokens(count: u32) -> Result<Vec<(String, Program)>, String> {
     let load = Load { src: INPUT, run_bytes: 4, runs: 1, row_bytes: 4, ..Load::default() };
     let rect = Rect { nx: 1, ny: 1, ..Rect::default() };
     let store = Store { dst: OUTPUT, seg_bytes: 4, run_bytes: 4, runs: 1, ..Store::default() };
-    let pairs: [(&str, Instruction, Instruction); 5] = [
+    let pairs: [(&str, Instruction, Instruction); PAIRS] = [
         ("load to compute", Load { push_next: true, ..load }.into(), Rect { pop_prev: 200, ..rect }.into()),
         ("compute to load", Rect { push_prev: true, ..rect }.into(), Load { pop_next: 200, ..load }.into()),
         (
@@ -149,7 +152,7 @@ pub fn counts() -> Result<Vec<(String, Program)>, String> {
     Ok(programs)
 }
 
-/// The results of one pixel, the activation at 0, for each reduction and each parameters of so many groups.
+/// Computes one pixel of the activations at 0 for each of so many taps, stores the results, and ends. Returns their bytes.
 fn answers(config: &Config, code: &mut Vec<Instruction>, groups: u32, of: impl Fn(u32) -> Taps) -> u32 {
     let pixel = config.chunks() * config.lanes * config.operand_bytes();
     for k in 0..groups {

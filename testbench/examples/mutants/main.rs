@@ -137,7 +137,9 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
 /// A program for the mutants that the battery leaves, and the cycles that it may take: one that pushes all tokens; a layer, a
 /// wild program with a limit or without one, one of the other tests' programs; some draws are none.
 fn drawn(config: &Config, index: u64) -> Result<Option<(Item, u64)>, String> {
-    if let Some((name, program)) = long::tokens(long::ALL_TOKENS)?.into_iter().nth(index as usize) {
+    if index < long::PAIRS as u64
+        && let Some((name, program)) = long::tokens(long::ALL_TOKENS)?.into_iter().nth(index as usize)
+    {
         let memory = MemorySpec { latency: 1, ..MemorySpec::default() };
         return Ok(Some(((name, vec![(program, memory)]), ALL_TOKENS_CYCLES)));
     }
