@@ -118,9 +118,9 @@ def run(command, remedy, **options):
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     except OSError as e:
-        sys.exit(f"area: {command[0]}: {e.strerror}; {remedy}")
+        sys.exit(f"{command[0]}: {e.strerror}; {remedy}")
     if done.returncode != 0:
-        sys.exit(f"area: {command[0]}: {done.stderr.strip()}")
+        sys.exit(f"{command[0]}: {done.stderr.strip()}")
     return done.stdout
 
 
