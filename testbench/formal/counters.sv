@@ -1,6 +1,6 @@
 // The counters, as an induction: whatever they hold, the next cycle they hold what they should.
 module counters_check #(
-  parameter int Bytes = 16
+  parameter int BusBytes = 16
 ) (
   input logic        clk,
   input logic        clear, quant,
@@ -32,7 +32,7 @@ module counters_check #(
   logic [15:0] want_layer;
   always @(posedge clk) begin
     for (int k = 0; k < 14; k++)
-      want[48*k +: 48] <= clear ? 48'd0 : now[48*k +: 48] + (events[k] ? (k < 9 ? 48'd1 : 48'(Bytes)) : 48'd0);
+      want[48*k +: 48] <= clear ? 48'd0 : now[48*k +: 48] + (events[k] ? (k < 9 ? 48'd1 : 48'(BusBytes)) : 48'd0);
     want_layer <= clear ? 16'd0 : quant ? quant_layer : layer_q;
   end
   logic [47:0] asked;

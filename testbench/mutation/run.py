@@ -122,41 +122,43 @@ class Proofs:
                 print(f"mutation: {proof['name']}: {broken}", file=sys.stderr)
         return None
 
+    def own_file(self, name, module, parameters, mutation=""):
+        """RTL in which a module's file is what Yosys makes of it, a mutant or not."""
+        rtl = self.directory / "mutant"
+        shutil.rmtree(rtl, ignore_errors=True)
+        shutil.copytree(self.directory / "rtl", rtl)
+        # Without choices between constants, a word of a memory is written as one.
+        call(["yosys", "-q", "-p", f"read_rtlil base.il; {mutation}; select -module {name}; simplemap t:$mux; opt_expr -mux_bool; "
+              "opt_clean; write_verilog -noattr -selected one.v"], self.directory)
+        # Parameters are numbers there, but a property may give them nevertheless.
+        given = f"#(parameter {', '.join(f'{k} = {v}' for k, v in parameters.items())}) " if parameters else ""
+        text = re.sub(r"^module \S+? ?\(", lambda _: f"module {module} {given}(", (self.directory / "one.v").read_text(), flags=re.M)
+        (rtl / f"{module}.sv").write_text(text)
+        return rtl
+
     def notice(self, line):
         """Which property a mutant breaks that the design keeps."""
         name = re.search(r"-module (\S+)", line)[1]
         module = short(name)
-        # A module with parameters is proven with others, but for the counters.
-        own = {"koch_counters": {"Bytes": 4}} if "paramod" in name else {module: {}} if module != "koch" else {}
-        of = [p for p in self.proofs if module in p["modules"]] if module in own else []
-        if not of:
-            return None
-        rtl = self.directory / "mutant"
-        shutil.rmtree(rtl, ignore_errors=True)
-        shutil.copytree(self.directory / "rtl", rtl)
-        one = re.sub(r"-ctrl mutant 16 \d+ ", "", line)
-        try:
-            call(["yosys", "-q", "-p", f"read_rtlil base.il; {one}; select -module {name}; write_verilog -noattr -selected one.v"],
-                 self.directory)
-        except Failed as failed:
-            print(f"mutation: {one}: {failed}", file=sys.stderr)
-            return None
-        text = (self.directory / "one.v").read_text().replace("\\" + name + " ", module)
-        (rtl / f"{module}.sv").write_text(text)
-        for proof in of:
-            if "parameters" in proof:
-                proof = {**proof, "parameters": proof["parameters"] | own[module]}
-            broken = self.false(proof, rtl)
-            if broken:
+        header = re.search(rf"^module \\?{re.escape(name)}\n((?:  parameter .*\n)*)", (self.directory / "base.il").read_text(), flags=re.M)
+        parameters = dict(re.findall(r"parameter \\(\w+) (\d+)", header[1]))
+        # Where others of its kind have other parameters, it cannot be all of them.
+        of = [p for p in self.proofs if module in p["modules"] and (not parameters or p["modules"] == [module])]
+        for proof in of if module != "koch" else []:
+            mine = {k: parameters.get(k, v) for k, v in proof.get("parameters", {}).items()}
+            proof = {**proof, "parameters": mine}
+            try:
+                broken = self.false(proof, self.own_file(name, module, parameters, re.sub(r"-ctrl mutant 16 \d+ ", "", line)))
                 # The proof must hold of the design itself, which is another config here than in `make formal`.
-                if proof["name"] not in self.sound:
-                    self.sound[proof["name"]] = not self.false({**proof, "parameters": self.of_design(proof)}, self.directory / "rtl")
-                if self.sound[proof["name"]]:
-                    return broken
+                key = proof["name"], str(mine)
+                if broken and key not in self.sound:
+                    self.sound[key] = not self.false(proof, self.own_file(name, module, parameters))
+            except Failed as failed:
+                print(f"mutation: {line}: {failed}", file=sys.stderr)
+                return None
+            if broken and self.sound[key]:
+                return broken
         return None
-
-    def of_design(self, proof):
-        return next(p for p in self.proofs if p["name"] == proof["name"]).get("parameters", {})
 
 
 def main():

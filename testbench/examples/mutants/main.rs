@@ -92,9 +92,10 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
             vec![(bad, slow.clone()), (good.program.clone(), slow.clone())],
         ));
     }
-    for index in 0..150 {
-        if let Some(bad) = wild::refused(&mut Draw::new(11, index), config) {
-            items.push((format!("refused {index}"), vec![(bad, slow.clone())]));
+    for (index, (name, field)) in wild::fields().enumerate() {
+        let d = &mut Draw::new(11, index as u64);
+        for bad in std::iter::repeat_with(|| wild::refused(d, config, name, field)).take(8).flatten() {
+            items.push((format!("refused {name}, by {field}"), vec![(bad, slow.clone())]));
         }
     }
     // Limits that are reached, and some that are not, but would be without their highest bit.

@@ -201,9 +201,14 @@ pub fn program(d: &mut Draw, config: &Config) -> Result<Program, String> {
     Ok(Program { base: 0x1000, code: b.code, data, output: (OUTPUT, at - OUTPUT), limit: 0 })
 }
 
-/// A program of one instruction that a check refuses, if one is found: a legal one in which a field has another value.
-pub fn refused(d: &mut Draw, config: &Config) -> Option<Program> {
-    let name = d.of(&["load", "quant", "taps", "depth", "post", "rect", "store"]);
+/// Instructions that a check may refuse, and their fields.
+pub fn fields() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let names = ["load", "quant", "taps", "depth", "post", "rect", "store"];
+    names.into_iter().flat_map(|name| form(name).fields.iter().map(move |field| (name, field.name)))
+}
+
+/// A program of one instruction that a check refuses, if one is found: a legal one in which this field has another value.
+pub fn refused(d: &mut Draw, config: &Config, name: &str, field: &str) -> Option<Program> {
     let mut setup = Setup::default();
     let before = ["quant", "taps n_ky=1 n_kx=1 words=1 word_len=1 longs=1 chunks=1"];
     let before: Vec<Instruction> = before.iter().filter_map(|line| parse(line).ok()).collect();
@@ -217,12 +222,10 @@ pub fn refused(d: &mut Draw, config: &Config) -> Option<Program> {
         parse(&text(d, name, &small)).ok().filter(|i| i.fault(config, &setup).is_none())
     };
     let legal = std::iter::repeat_with(|| legal(d)).take(1000).flatten().next()?;
-    let names: Vec<&str> = form(name).fields.iter().map(|f| f.name).collect();
-    let changed = |d: &mut Draw| {
-        let mut fields: Vec<(&str, i64)> = names.iter().copied().zip(legal.values()).collect();
-        fields.swap_remove(d.between(0, names.len() as u32 - 1) as usize);
-        parse(&text(d, name, &fields)).ok().filter(|i| i.fault(config, &setup).is_some())
-    };
+    let names = form(name).fields.iter().map(|f| f.name);
+    let fields: Vec<(&str, i64)> = names.zip(legal.values()).filter(|(name, _)| *name != field).collect();
+    let changed =
+        |d: &mut Draw| parse(&text(d, name, &fields)).ok().filter(|i| i.fault(config, &setup).is_some());
     let bad = std::iter::repeat_with(|| changed(d)).take(1000).flatten().next()?;
     let mut code = Vec::new();
     for instruction in before.iter().chain([&bad]) {
