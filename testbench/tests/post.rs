@@ -1,4 +1,5 @@
-//! Random second operands and tables on top of convolutions of 1 × 1: RTL, model and the machine without time.
+//! Second operands and tables on top of convolutions of 1 × 1, random ones and sums that are halves: RTL, model and the machine
+//! without time.
 
 use spec::config::WORD;
 use spec::isa::{self, End, Instruction, Load, Post, Quant, Rect, Store, Taps, activation};
@@ -198,8 +199,91 @@ pub fn program(d: &mut Draw, config: &Config) -> Option<Program> {
     })
 }
 
+/// Sums of two operands of different signs that are half a step or one and a half from zero, which any error would round
+/// otherwise.
+pub fn halves(config: &Config) -> Program {
+    const SUMS: [i32; 4] = [-3, -1, 1, 3];
+    let (pixels, half) = (256, 0.5f32.to_bits());
+    let post = Post {
+        op: 1,
+        signed: true,
+        a_zero: -128,
+        b_zero: 127,
+        y_min: -128,
+        y_max: 127,
+        a_scale: half,
+        b_scale: half,
+        ..Post::default()
+    };
+    let quant = Quant { x_signed: true, y_min: -128, y_max: 127, ring: config.ibuf, ..Quant::default() };
+    let taps =
+        Taps { last: true, n_ky: 1, n_kx: 1, words: 1, word_len: 1, longs: 1, chunks: 1, ..Taps::default() };
+    let rect = Rect {
+        pop_prev: 1,
+        push_next: true,
+        in_base: activation(0, 0),
+        in_x: 1,
+        out_base: activation(1, 0),
+        out_x: config.lanes,
+        out_y: config.lanes * pixels,
+        res_base: activation(2, 0),
+        res_x: config.lanes,
+        res_y: config.lanes * pixels,
+        nx: pixels,
+        ny: SUMS.len() as u32,
+        ..Rect::default()
+    };
+    // From 0 to 255 less the zero point, and what makes the sum.
+    let first: Vec<u8> = (0..=255u8).map(|a| a ^ 0x80).collect();
+    let second = |sum: i32| (0..256).map(move |a| (sum - a).clamp(-255, 0) + 127).map(|b| b as u8);
+    let second = SUMS.into_iter().flat_map(second);
+    let second: Vec<u8> = second.flat_map(|b| std::iter::repeat_n(b, config.lanes as usize)).collect();
+    let one = [0i32.to_le_bytes(), 1f32.to_le_bytes()].concat();
+    let bytes = second.len() as u32;
+    let code = |i: Instruction| i.encode().unwrap_or_else(|e| panic!("{e}"));
+    let contents = [
+        (0, INPUT, activation(0, 0), pixels, first),
+        (0, SECOND, activation(2, 0), bytes, second),
+        (1, WEIGHTS, 0, config.cols, vec![1; config.cols as usize]),
+        (2, PARAMS, 0, config.pbuf_stride(), one.repeat(config.lanes as usize)),
+    ];
+    let loads = contents.iter().map(|(buffer, src, dst, row_bytes, content)| {
+        let load = Load {
+            push_next: *buffer == 2,
+            buffer: *buffer,
+            src: *src,
+            run_bytes: content.len() as u32,
+            runs: 1,
+            dst: *dst,
+            row_bytes: *row_bytes,
+            ..Load::default()
+        };
+        Instruction::from(load)
+    });
+    let store = Store {
+        pop_prev: 1,
+        src: activation(1, 0),
+        seg_bytes: bytes,
+        dst: OUTPUT,
+        run_bytes: bytes,
+        runs: 1,
+        ..Store::default()
+    };
+    let rest = [quant.into(), taps.into(), post.into(), rect.into(), store.into(), End {}.into()];
+    Program {
+        base: 0,
+        code: loads.chain(rest).flat_map(code).collect(),
+        data: contents
+            .iter()
+            .map(|(_, address, _, _, bytes)| Segment { address: *address, bytes: bytes.clone() })
+            .collect(),
+        output: (OUTPUT, bytes),
+        limit: 0,
+    }
+}
+
 #[test]
-fn random_second_operands_and_tables() {
+fn second_operands_and_tables() {
     campaign(&Config::named("tiny").expect("a named config"), 1, 60, program);
     let spec = ConfigSpec {
         rows: Some(5),
@@ -213,5 +297,7 @@ fn random_second_operands_and_tables() {
         bus_bits: Some(128),
         ..ConfigSpec::default()
     };
-    campaign(&Config::new("post", spec).unwrap_or_else(|e| panic!("{e}")), 2, 60, program);
+    let config = Config::new("post", spec).unwrap_or_else(|e| panic!("{e}"));
+    campaign(&config, 2, 60, program);
+    campaign(&config, 3, 1, |_, config| Some(halves(config)));
 }

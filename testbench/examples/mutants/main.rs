@@ -123,7 +123,8 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
         long::counts()?,
         long::pieces(&mut Draw::new(16, 0), config)?,
     ];
-    for (name, program) in long.into_iter().flatten() {
+    let halves = vec![("sums of halves".to_owned(), post::halves(config))];
+    for (name, program) in long.into_iter().flatten().chain(halves) {
         items.push((name, vec![(program, memory.clone())]));
     }
     for index in 0..12 {
