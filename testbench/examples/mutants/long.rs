@@ -12,10 +12,16 @@ const OUTPUT: u32 = 0x20_0000;
 /// Tokens that are pushed before one is popped, in programs for all mutants and in those for what is left: more than 10 bits
 /// count, and all 16.
 pub const TOKENS: u32 = 1100;
-pub const ALL_TOKENS: u32 = 32_900;
+const ALL_TOKENS: u32 = 32_900;
 
 /// Engines that push tokens to others.
-pub const PAIRS: usize = 5;
+const PAIRS: usize = 5;
+
+/// Counts whose highest values end in time.
+const REACHED: [(&str, &str); 4] = [("rect", "nx"), ("rect", "ny"), ("load", "runs"), ("store", "runs")];
+
+/// Programs of [`whole`].
+pub const WHOLE: u64 = (PAIRS + REACHED.len()) as u64;
 
 /// Cycles after which a program of [`counts`] ends.
 const LIMIT: u32 = 3000;
@@ -67,8 +73,8 @@ pub fn tokens(count: u32) -> Result<Vec<(String, Program)>, String> {
         .collect()
 }
 
-/// A word in, through the array and out, in which one count has one more bit: for most bits more cycles than the limit.
-pub fn counts() -> Result<Vec<(String, Program)>, String> {
+/// A word in, through the array and out, in which one count has these bits besides its own.
+fn word(of: &str, count: &str, bits: i64, limit: u32) -> Result<Program, String> {
     const PLAIN: [(&str, &[(&str, i64)]); 6] = [
         ("quant", &[("y_min", -128), ("y_max", 127), ("ring", 64)]),
         (
@@ -113,6 +119,28 @@ pub fn counts() -> Result<Vec<(String, Program)>, String> {
         ),
         ("end", &[]),
     ];
+    let mut code = Vec::new();
+    for (name, fields) in PLAIN {
+        let mut fields = fields.to_vec();
+        if name == of {
+            let plain = fields.iter().position(|(field, _)| *field == count).map(|at| fields.remove(at).1);
+            fields.push((count, plain.unwrap_or(0) | bits));
+        }
+        let text =
+            fields.iter().fold(name.to_owned(), |text, (field, value)| format!("{text} {field}={value}"));
+        code.push(text.parse::<Instruction>().map_err(|e| format!("{text}: {e}"))?);
+    }
+    let data = vec![Segment { address: INPUT, bytes: (1..=120).collect() }];
+    Ok(Program { base: 0x1000, code: encoded(&code)?, data, output: (OUTPUT, 200), limit })
+}
+
+/// The highest value of a count.
+fn most(of: &str, count: &str) -> i64 {
+    form(of).fields.iter().find(|f| f.name == count).map_or(0, |f| f.max())
+}
+
+/// Words in which one count has one more bit: for most bits more cycles than the limit.
+pub fn counts() -> Result<Vec<(String, Program)>, String> {
     const COUNTS: [(&str, &str); 10] = [
         ("load", "run_bytes"),
         ("load", "runs"),
@@ -125,29 +153,20 @@ pub fn counts() -> Result<Vec<(String, Program)>, String> {
         ("store", "run_bytes"),
         ("store", "runs"),
     ];
-    let bytes: Vec<u8> = (1..=120).collect();
     let mut programs = Vec::new();
     for (of, count) in COUNTS {
-        let most = form(of).fields.iter().find(|f| f.name == count).map_or(0, |f| f.max());
-        for bit in 0..most.count_ones() {
-            let mut code = Vec::new();
-            for (name, fields) in PLAIN {
-                let mut fields = fields.to_vec();
-                if name == of {
-                    let plain =
-                        fields.iter().position(|(field, _)| *field == count).map(|at| fields.remove(at).1);
-                    fields.push((count, plain.unwrap_or(0) | 1 << bit));
-                }
-                let text = fields
-                    .iter()
-                    .fold(name.to_owned(), |text, (field, value)| format!("{text} {field}={value}"));
-                code.push(text.parse::<Instruction>().map_err(|e| format!("{text}: {e}"))?);
-            }
-            let data = vec![Segment { address: INPUT, bytes: bytes.clone() }];
-            let program =
-                Program { base: 0x1000, code: encoded(&code)?, data, output: (OUTPUT, 200), limit: LIMIT };
-            programs.push((format!("{of}'s {count}, bit {bit}"), program));
+        for bit in 0..most(of, count).count_ones() {
+            programs.push((format!("{of}'s {count}, bit {bit}"), word(of, count, 1 << bit, LIMIT)?));
         }
+    }
+    Ok(programs)
+}
+
+/// All tokens that can be counted, and counts at their highest values, to the end.
+pub fn whole() -> Result<Vec<(String, Program)>, String> {
+    let mut programs = tokens(ALL_TOKENS)?;
+    for (of, count) in REACHED {
+        programs.push((format!("{of}'s {count}, all"), word(of, count, most(of, count), 0)?));
     }
     Ok(programs)
 }

@@ -43,9 +43,9 @@ const LAYERS: &[&str] = &[
     "fc in=100 out=13",
 ];
 
-/// Programs that take longer are left out, but for those that push all tokens that can be counted.
+/// Programs that take longer are left out, but for those that push all tokens or count to the end.
 const MOST_CYCLES: u64 = 45_000;
-const ALL_TOKENS_CYCLES: u64 = 3_000_000;
+const WHOLE_CYCLES: u64 = 3_000_000;
 
 /// Programs that end with an error, each followed by one that does not.
 const BAD: &[&[&str]] = &[
@@ -136,14 +136,14 @@ fn battery(config: &Config) -> Result<Vec<Item>, String> {
     Ok(items)
 }
 
-/// A program for the mutants that the battery leaves, and the cycles that it may take: one that pushes all tokens; a layer, a
+/// A program for the mutants that the battery leaves, and the cycles that it may take: one of [`long::whole`]; a layer, a
 /// wild program with a limit or without one, one of the other tests' programs; some draws are none.
 fn drawn(config: &Config, index: u64) -> Result<Option<(Item, u64)>, String> {
-    if index < long::PAIRS as u64
-        && let Some((name, program)) = long::tokens(long::ALL_TOKENS)?.into_iter().nth(index as usize)
+    if index < long::WHOLE
+        && let Some((name, program)) = long::whole()?.into_iter().nth(index as usize)
     {
         let memory = MemorySpec { latency: 1, ..MemorySpec::default() };
-        return Ok(Some(((name, vec![(program, memory)]), ALL_TOKENS_CYCLES)));
+        return Ok(Some(((name, vec![(program, memory)]), WHOLE_CYCLES)));
     }
     let d = &mut Draw::new(14, index);
     let program = match index % 6 {
